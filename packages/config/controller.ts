@@ -1,0 +1,109 @@
+/**
+ * controller.yaml: which services there are and where they come from, which environments, their hosts by label, balancers,
+ * strategy and values. An application's repository cannot loosen what stands here.
+ */
+
+import { batch } from '@fleet/protocol/api/plans.ts';
+import {
+  duration,
+  environmentName,
+  hostName,
+  labelName,
+  labelValue,
+  refName,
+  serviceName,
+  variableName,
+  variableValue,
+} from '@fleet/protocol/words.ts';
+import { z } from 'zod';
+import { balancerConfig } from './balancer.ts';
+
+const source = z.union([
+  z.strictObject({
+    git: z.string().min(1).describe('A repository: a path or a URL'),
+    ref: refName.default('main').describe('What `fleet deploy SERVICE` builds when nothing else is said'),
+    directory: z.string().optional().describe('The folder in it that holds fleet.yaml'),
+  }),
+  z.strictObject({
+    directory: z.string().min(1).describe('A folder on this machine, for trying things out'),
+  }),
+]);
+
+/** `{host}` and `{label.NAME}` stand for the host's own. */
+const template = z
+  .string()
+  .regex(
+    /^([A-Za-z0-9._:/-]|\{host\}|\{label\.[a-z][a-z0-9_-]*\})+$/,
+    'a plain word with {host} or {label.NAME}',
+  );
+const value = z.union([
+  variableValue.describe('The same on every host'),
+  z.number().transform(String),
+  z.strictObject({ label: labelName }).describe('The host’s own label'),
+]);
+
+export const strategy = z.strictObject({
+  batch: batch
+    .default(['1'])
+    .describe('Hosts that are out at the same time, batch after batch; the last repeats'),
+  min_visible: z
+    .int()
+    .min(0)
+    .default(1)
+    .describe('Never fewer hosts than this in the balancer; 0 for a one-host environment'),
+  drain: duration.prefault('30s').describe('How long open sessions may take to end'),
+  on_drain_timeout: z
+    .enum(['go_on', 'fail'])
+    .default('go_on')
+    .describe('What happens with sessions that do not end'),
+  unhide: duration.prefault('60s').describe('How long the balancer may take to report a host up'),
+  settle: duration.prefault('5s').describe('How long a host must stay well after it is back'),
+  on_failure: z.enum(['rollback_host', 'rollback_all', 'stop']).default('rollback_host'),
+  stage_parallel: z
+    .int()
+    .min(1)
+    .max(256)
+    .default(8)
+    .describe('Hosts that receive a release at the same time'),
+});
+
+const placement = z.strictObject({
+  hosts: z.record(labelName, labelValue).describe('Labels that a host must have'),
+  balancer: z
+    .strictObject({
+      name: z.string().describe('One of `balancers`'),
+      backend: z.string().min(1),
+      server: template.default('{host}').describe('What the balancer calls the host'),
+      address: template
+        .optional()
+        .describe('Where the embedded balancer finds the host, like 127.0.0.1:{label.port}'),
+    })
+    .optional(),
+  strategy: strategy.prefault({}),
+  values: z
+    .record(variableName, value)
+    .default({})
+    .describe('Values of the variables that fleet.yaml declares'),
+  once_on: hostName.optional().describe('The host that runs once steps; without it, the first one'),
+});
+export type Placement = z.infer<typeof placement>;
+
+export const controllerConfig = z.strictObject({
+  listen: z
+    .string()
+    .regex(/^[0-9A-Za-z.:[\]-]+:\d{1,5}$/, 'an address and a port, like 127.0.0.1:7300')
+    .default('127.0.0.1:7300'),
+  data: z.string().default('./fleet-data').describe('Database, artifacts and logs; relative to this file'),
+  services: z.record(
+    serviceName,
+    z.strictObject({
+      source,
+      keep: z.int().min(2).max(100).default(5).describe('Releases that stay on a host'),
+    }),
+  ),
+  balancers: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/), balancerConfig).default({}),
+  environments: z.record(environmentName, z.strictObject({ services: z.record(serviceName, placement) })),
+});
+export type ControllerConfig = z.infer<typeof controllerConfig>;
+export type Source = ControllerConfig['services'][string]['source'];
+export type Strategy = z.infer<typeof strategy>;

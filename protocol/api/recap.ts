@@ -1,0 +1,43 @@
+/** The recap: computed from the steps and the agents' own reports, never written by hand. */
+import { z } from 'zod';
+import { environmentName, hostName, serviceName, versionName } from '../words.ts';
+
+export const recapHost = z.strictObject({
+  host: hostName,
+  ok: z.int(),
+  changed: z.int(),
+  unreachable: z.int(),
+  failed: z.int(),
+  skipped: z.int(),
+  rescued: z.int(),
+  ignored: z.int(),
+  /** What the agent itself last reported, null where it never had one or is not known. */
+  running: versionName.nullable(),
+  /** One line a fact that the counts do not say: stays hidden, was hidden by somebody else, reports another version. */
+  notes: z.array(z.string()),
+});
+export type RecapHost = z.infer<typeof recapHost>;
+
+export const recap = z.strictObject({
+  deployment: z.int(),
+  service: serviceName,
+  version: versionName.nullable(),
+  environment: environmentName,
+  state: z.enum(['running', 'succeeded', 'failed', 'restored', 'refused', 'aborted']),
+  durationMs: z.number(),
+  hosts: z.array(recapHost),
+  /** Why it ended as it did, for a failed one. */
+  failure: z
+    .strictObject({
+      host: z.string().nullable(),
+      step: z.string().nullable(),
+      code: z.string(),
+      message: z.string(),
+      next: z.string().optional(),
+      output: z.string().optional(),
+    })
+    .nullable(),
+  /** What `fleet deploy` exits with. */
+  exit: z.int(),
+});
+export type Recap = z.infer<typeof recap>;

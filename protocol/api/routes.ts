@@ -1,0 +1,102 @@
+/** Every HTTP route there is. Server and client are both typed over this table: what is not in it does not exist. */
+import type { z } from 'zod';
+import * as builds from './builds.ts';
+import * as deployments from './deployments.ts';
+import * as fleet from './fleet.ts';
+
+export interface Route {
+  method: 'GET' | 'POST' | 'DELETE';
+  /** With `:params`. */
+  path: string;
+  summary: string;
+  params?: z.ZodType;
+  query?: z.ZodType;
+  body?: z.ZodType;
+  reply: z.ZodType;
+}
+
+export const ROUTES = {
+  'status.show': { method: 'GET', path: '/api/status', summary: 'What runs where', ...fleet.status },
+  'hosts.list': { method: 'GET', path: '/api/hosts', summary: 'Hosts that have an agent', ...fleet.hosts },
+  'hosts.forget': {
+    method: 'DELETE',
+    path: '/api/hosts/:host',
+    summary: 'Forget a host that is gone',
+    ...fleet.forget,
+  },
+  'logs.read': {
+    method: 'GET',
+    path: '/api/services/:service/hosts/:host/log',
+    summary: 'What a service printed on a host',
+    ...fleet.logs,
+  },
+  'builds.start': { method: 'POST', path: '/api/builds', summary: 'Build a version', ...builds.build },
+  'builds.show': {
+    method: 'GET',
+    path: '/api/builds/:id',
+    summary: 'How a build stands',
+    ...builds.buildState,
+  },
+  'releases.list': {
+    method: 'GET',
+    path: '/api/releases',
+    summary: 'Versions that have been built',
+    ...builds.list,
+  },
+  'plans.make': {
+    method: 'POST',
+    path: '/api/plans',
+    summary: 'What a deployment would do; stores nothing',
+    ...deployments.plan,
+  },
+  'deployments.start': { method: 'POST', path: '/api/deployments', summary: 'Deploy', ...deployments.start },
+  'deployments.rollback': {
+    method: 'POST',
+    path: '/api/rollbacks',
+    summary: 'Go back to a version that ran before',
+    ...deployments.rollback,
+  },
+  'deployments.list': {
+    method: 'GET',
+    path: '/api/deployments',
+    summary: 'Deployments, newest first',
+    ...deployments.list,
+  },
+  'deployments.show': {
+    method: 'GET',
+    path: '/api/deployments/:id',
+    summary: 'One deployment with its steps and recap',
+    ...deployments.show,
+  },
+  'deployments.abort': {
+    method: 'POST',
+    path: '/api/deployments/:id/abort',
+    summary: 'Stop at the next safe point',
+    ...deployments.abort,
+  },
+  'deployments.output': {
+    method: 'GET',
+    path: '/api/deployments/:id/steps/:step/output',
+    summary: 'What a step’s programs printed',
+    ...deployments.stepOutput,
+  },
+} as const satisfies Record<string, Route>;
+
+export type Routes = typeof ROUTES;
+export type RouteName = keyof Routes;
+type Part<R, K extends string> = R extends Record<K, z.ZodType> ? z.infer<R[K]> : undefined;
+export type Params<N extends RouteName> = Part<Routes[N], 'params'>;
+export type Query<N extends RouteName> = Part<Routes[N], 'query'>;
+export type Body<N extends RouteName> = Part<Routes[N], 'body'>;
+export type Reply<N extends RouteName> = Part<Routes[N], 'reply'>;
+/** What a caller writes: before defaults. */
+type Input<R, K extends string> = R extends Record<K, z.ZodType> ? z.input<R[K]> : undefined;
+export type BodyInput<N extends RouteName> = Input<Routes[N], 'body'>;
+export type QueryInput<N extends RouteName> = Input<Routes[N], 'query'>;
+
+/** The event stream is not request and reply, so it stands beside the table. */
+export const EVENTS_PATH = '/api/events';
+/** Where agents open their WebSocket. */
+export const AGENT_PATH = '/agent';
+/** The name that the CLI gives for `by`, until people have tokens. */
+export const BY_HEADER = 'x-fleet-by';

@@ -1,0 +1,13 @@
+/** Reading what a service printed. */
+import { z } from 'zod';
+import { serviceName } from '../words.ts';
+
+export const read = {
+  /** `after`: a cursor from an earlier reply; without it the last `lines` lines. */
+  request: z.strictObject({
+    service: serviceName,
+    lines: z.int().min(1).max(10_000),
+    after: z.string().max(100).optional(),
+  }),
+  reply: z.strictObject({ text: z.string(), cursor: z.string() }),
+};

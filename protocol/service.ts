@@ -1,0 +1,168 @@
+/**
+ * fleet.yaml: how a service is built, packed, run, checked and migrated. It lies in the service's repository, is sealed in
+ * the manifest of every version, and is therefore always the one that belongs to the version that runs.
+ */
+import { z } from 'zod';
+import { duration, serviceName, variableName, variableValue } from './words.ts';
+
+const VARIABLE = /^\$\{([A-Z][A-Z0-9_]{0,63})\}$/;
+/** One element of an argv, or one environment value. `${PORT}` alone stands for the variable's value; there is no other substitution. */
+const element = z
+  .string()
+  .max(4096)
+  .regex(/^[^\0]*$/)
+  .describe('A literal, or ${NAME} alone: the value of a declared variable');
+const argv = z.array(element).min(1).describe('Program and arguments, run without a shell');
+const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/), element);
+/** A path inside the release: relative, never climbing. */
+const inside = z
+  .string()
+  .regex(/^(?!.*(^|\/)\.\.(\/|$))(?!\/)[^\0]+$/, 'a path inside the release, like data or config/local.json');
+
+const hook = z.strictObject({
+  command: argv,
+  timeout: duration.prefault('5m').describe('After this the whole process group is ended'),
+  repeatable: z.boolean().default(false).describe('May run again when it was interrupted in the middle'),
+});
+export type Hook = z.infer<typeof hook>;
+
+const once = hook.extend({
+  name: z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a once step is named like migrate'),
+  when: z
+    .enum(['before', 'after'])
+    .default('before')
+    .describe('before the first host is hidden, or after the last is back'),
+});
+export type Once = z.infer<typeof once>;
+
+const common = {
+  name: z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a check is named like answers'),
+  within: duration.prefault('30s').describe('Tried again until this much time has passed'),
+  interval: duration.prefault('250ms').describe('Pause between two tries'),
+  timeout: duration.prefault('2s').describe('One try takes no longer than this'),
+};
+const port = z.union([z.int().min(1).max(65535), z.string().regex(VARIABLE, 'a port number or ${PORT}')]);
+const httpCheck = z.strictObject({
+  ...common,
+  kind: z.literal('http'),
+  host: z.string().default('127.0.0.1'),
+  port,
+  path: z
+    .string()
+    .regex(/^\/[^\s\0]*$/, 'a path that begins with /')
+    .default('/'),
+  status: z.int().min(100).max(599).default(200).describe('The status that the answer must have'),
+  contains: element
+    .optional()
+    .describe('Text that the body must contain; ${VERSION} is the version that is deployed'),
+});
+const tcpCheck = z.strictObject({
+  ...common,
+  kind: z.literal('tcp'),
+  host: z.string().default('127.0.0.1'),
+  port,
+});
+const commandCheck = z.strictObject({ ...common, kind: z.literal('command'), command: argv });
+export const check = z.discriminatedUnion('kind', [httpCheck, tcpCheck, commandCheck]);
+export type Check = z.infer<typeof check>;
+export type CheckOf<K extends Check['kind']> = Extract<Check, { kind: K }>;
+
+const stop = z.strictObject({
+  signal: z.enum(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP']).default('SIGTERM'),
+  grace: duration.prefault('10s').describe('After this the whole process group is killed'),
+});
+const processRun = z.strictObject({
+  supervisor: z.literal('process'),
+  command: argv,
+  environment: environment.default({}),
+  stop: stop.prefault({}),
+  log_size: z
+    .int()
+    .min(1)
+    .max(1024)
+    .default(16)
+    .describe('MiB of log that are kept on the host, in two files'),
+});
+const commandRun = z.strictObject({
+  supervisor: z.literal('command'),
+  start: argv,
+  stop: argv,
+  status: argv.describe('Exit status 0: it runs; 3: it does not; anything else: unknown'),
+  environment: environment.default({}),
+  timeout: duration.prefault('1m'),
+});
+export const run = z.discriminatedUnion('supervisor', [processRun, commandRun]);
+export type Run = z.infer<typeof run>;
+export type RunOf<K extends Run['supervisor']> = Extract<Run, { supervisor: K }>;
+
+export const service = z.strictObject({
+  service: serviceName,
+  build: z
+    .strictObject({
+      command: argv
+        .optional()
+        .describe('Run in a clean checkout; without one, the checkout is packed as it is'),
+      timeout: duration.prefault('15m'),
+      environment: z
+        .record(z.string(), z.string())
+        .default({})
+        .describe('Added to the clean environment of build and test'),
+    })
+    .prefault({}),
+  package: z
+    .strictObject({
+      root: inside.or(z.literal('.')).default('.').describe('The folder that becomes the release'),
+      include: z
+        .array(z.string())
+        .default(['**'])
+        .describe('What goes into the tarball, as globs below root'),
+      exclude: z.array(z.string()).default([]).describe('What stays out of it'),
+      compression: z
+        .enum(['zstd', 'gzip'])
+        .default('zstd')
+        .describe('gzip where people unpack by hand on bare hosts'),
+      test: z
+        .strictObject({ command: argv, timeout: duration.prefault('10m') })
+        .optional()
+        .describe('Run in the unpacked tarball'),
+    })
+    .prefault({}),
+  variables: z
+    .record(
+      variableName,
+      z.strictObject({ description: z.string().optional(), default: variableValue.optional() }),
+    )
+    .default({})
+    .describe('What differs between environments and hosts; controller.yaml gives the values'),
+  run,
+  hooks: z
+    .strictObject({
+      before_stop: hook.optional().describe('From the release that runs'),
+      after_stop: hook.optional().describe('From the release that ran'),
+      before_start: hook.optional().describe('From the release that comes'),
+      after_start: hook.optional().describe('From the release that comes'),
+    })
+    .prefault({}),
+  once: z.array(once).default([]).describe('Run on one host of the environment, such as migrations'),
+  smoke: z.array(check).default([]).describe('All must pass before the host is shown to users again'),
+  shared: z
+    .array(inside)
+    .default([])
+    .describe('Paths that live in shared/ and are linked into every release'),
+});
+export type Service = z.infer<typeof service>;
+export type HookName = keyof Service['hooks'];
+
+/** The version's own name, which every version may use although it does not declare it. */
+export const BUILT_IN = 'VERSION';
+
+/** The declared variables that an element names, or undefined where it is a literal. */
+export function variableIn(text: string): string | undefined {
+  return VARIABLE.exec(text)?.[1];
+}
+
+/** `${PORT}` becomes its value, a literal stays. `values` holds every declared variable and VERSION (see `environmentOf`). */
+export function substitute(text: string, values: Readonly<Record<string, string>>): string {
+  const name = variableIn(text);
+  return name === undefined ? text : (values[name] ?? '');
+}
