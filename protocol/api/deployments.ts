@@ -46,10 +46,7 @@ export const stepRow = z.strictObject({
 });
 export type StepRow = z.infer<typeof stepRow>;
 
-export const start = {
-  body: planRequest,
-  reply: z.strictObject({ id: z.int().nullable(), noop: z.string().nullable() }),
-};
+export const start = { body: planRequest, reply: z.strictObject({ id: z.int() }) };
 export const rollbackRequest = z.strictObject({
   service: serviceName,
   environment: environmentName.optional(),
