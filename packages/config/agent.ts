@@ -1,6 +1,7 @@
 /** agent.yaml: who a host is and where its releases go. The controller cannot change it. */
-import { hostName, labels } from '@fleet/protocol/words.ts';
+import { hostName } from '@fleet/protocol/words.ts';
 import { z } from 'zod';
+import { writtenLabels } from './labels.ts';
 
 export const agentConfig = z.strictObject({
   host: hostName.describe('This host’s name'),
@@ -10,7 +11,7 @@ export const agentConfig = z.strictObject({
     .default('ws://127.0.0.1:7300'),
   root: z.string().min(1).default('/srv/fleet').describe('Releases go to ROOT/SERVICE/releases/VERSION'),
   data: z.string().optional().describe('The agent’s own journal; ROOT/.agent without it'),
-  labels: labels
+  labels: writtenLabels
     .default({})
     .describe('role, environment, port: what environments select by and values come from'),
 });

@@ -9,7 +9,6 @@ import {
   environmentName,
   hostName,
   labelName,
-  labelValue,
   refName,
   serviceName,
   variableName,
@@ -17,6 +16,7 @@ import {
 } from '@fleet/protocol/words.ts';
 import { z } from 'zod';
 import { balancerConfig } from './balancer.ts';
+import { writtenLabels } from './labels.ts';
 
 const source = z.union([
   z.strictObject({
@@ -38,12 +38,15 @@ const template = z
   );
 const value = z.union([
   variableValue.describe('The same on every host'),
-  z.number().transform(String),
+  // A whole number only: 1.10 would arrive as 1.1.
+  z.int().transform(String),
   z.strictObject({ label: labelName }).describe('The host’s own label'),
 ]);
 
 export const strategy = z.strictObject({
-  batch: batch
+  batch: z
+    .array(z.union([batch.element, z.int().min(1).max(99_999).transform(String)]))
+    .min(1)
     .default(['1'])
     .describe('Hosts that are out at the same time, batch after batch; the last repeats'),
   min_visible: z
@@ -58,6 +61,7 @@ export const strategy = z.strictObject({
     .describe('What happens with sessions that do not end'),
   unhide: duration.prefault('60s').describe('How long the balancer may take to report a host up'),
   settle: duration.prefault('5s').describe('How long a host must stay well after it is back'),
+  patience: duration.prefault('30s').describe('How long a host that stops answering may take to come back'),
   on_failure: z.enum(['rollback_host', 'rollback_all', 'stop']).default('rollback_host'),
   stage_parallel: z
     .int()
@@ -67,18 +71,21 @@ export const strategy = z.strictObject({
     .describe('Hosts that receive a release at the same time'),
 });
 
+const behind = z.strictObject({
+  name: z.string().describe('One of `balancers`'),
+  backend: z.string().min(1).describe('What the balancer calls the group of hosts'),
+  server: template.default('{host}').describe('What the balancer calls the host'),
+  address: template
+    .optional()
+    .describe('Where the embedded balancer finds the host, like 127.0.0.1:{label.port}'),
+});
+
 const placement = z.strictObject({
-  hosts: z.record(labelName, labelValue).describe('Labels that a host must have'),
+  hosts: writtenLabels.describe('Labels that a host must have'),
   balancer: z
-    .strictObject({
-      name: z.string().describe('One of `balancers`'),
-      backend: z.string().min(1),
-      server: template.default('{host}').describe('What the balancer calls the host'),
-      address: template
-        .optional()
-        .describe('Where the embedded balancer finds the host, like 127.0.0.1:{label.port}'),
-    })
-    .optional(),
+    .union([behind, z.literal('none').transform(() => undefined)])
+    .optional()
+    .describe('What hides and shows the hosts; `none`, or left out, for a service without users'),
   strategy: strategy.prefault({}),
   values: z
     .record(variableName, value)
