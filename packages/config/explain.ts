@@ -1,6 +1,6 @@
 /** What a schema has against a value, in words for the person who wrote the file. */
 import { z } from 'zod';
-import { hint, nearest } from './nearest.ts';
+import { hint, nearest } from './names.ts';
 import {
   branchesOf,
   fittingBranch,
@@ -75,10 +75,7 @@ function complain(
           ...complaint,
           path: [...path, ...complaint.path],
         }));
-      if (value === undefined) return say('is missing');
-      return say(
-        `must be ${union === undefined ? 'something else' : nameOf(union)}, but is ${kindOf(value)}`,
-      );
+      return say(wrongType(value, union, written(path)));
     }
     case 'invalid_type':
       return say(wrongType(value, schema, written(path)));

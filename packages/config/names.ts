@@ -34,3 +34,8 @@ function keystrokes(from: string, to: string): number {
   }
   return rows[from.length]![to.length]!;
 }
+
+/** What a mapping that people wrote has under a name. A service may be called `constructor`. */
+export function named<T>(mapping: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(mapping, name) ? mapping[name] : undefined;
+}
