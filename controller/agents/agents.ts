@@ -1,0 +1,201 @@
+/**
+ * Who is connected: one session a host, from its hello on. A host counts as connected once its hello was taken in by `onHello`
+ * and answered. One name is one agent: the same agent coming back replaces its old session, another one is refused.
+ */
+import type { Server } from 'node:http';
+import { acceptAgents } from '@fleet/link/listen.ts';
+import type { Log } from '@fleet/link/log.ts';
+import { openSession, type Session } from '@fleet/link/session.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import { PROTOCOL } from '@fleet/protocol/messages/hello.ts';
+import {
+  AGENT_METHODS,
+  type AgentMethods,
+  CONTROLLER_METHODS,
+  type ControllerMethods,
+  type Reply,
+  type Request,
+} from '@fleet/protocol/messages/methods.ts';
+import { unreachable, withHost } from './errors.ts';
+
+/** An agent that has not said hello by then is cut off. */
+const HELLO_MS = 10_000;
+
+export type Hello = Request<ControllerMethods, 'hello'>;
+type AgentSession = Session<AgentMethods>;
+
+export interface AgentsOptions {
+  server: Server;
+  /** Where agents connect, like /agents. */
+  path: string;
+  /** This fleet's id. */
+  fleet: string;
+  log: Log;
+  /** Awaited before the hello is answered and before the host counts as connected. What it throws refuses the agent. */
+  onHello(hello: Hello): Promise<void>;
+  /** A host that `onHello` has taken in is not connected any more. Not called by `close`. */
+  onGone(host: string): void;
+  /** See `openSession`. */
+  heartbeatMs?: number;
+}
+
+export interface Agents {
+  /** Throws `unreachable`, `link_lost`, `timeout`, or the agent's own error; `data.host` names the host. */
+  ask<K extends keyof AgentMethods & string>(
+    host: string,
+    method: K,
+    body: Request<AgentMethods, K>,
+    options: Parameters<AgentSession['ask']>[2],
+  ): Promise<Reply<AgentMethods, K>>;
+  send(host: string, sending: Parameters<AgentSession['send']>[0]): Promise<void>;
+  isConnected(host: string): boolean;
+  /** Resolves at once for a host that is connected. Throws `unreachable` when `signal` fires first. */
+  whenConnected(host: string, signal: AbortSignal): Promise<void>;
+  /** What a connected host said last. */
+  hello(host: string): Hello | undefined;
+  /** Ends every session and takes no more. The HTTP server stays. */
+  close(): Promise<void>;
+}
+
+interface Connection {
+  session: AgentSession;
+  hello: Hello;
+  /** Its hello was answered. */
+  connected: boolean;
+  /** `onHello` has taken in this host, by this connection or the one that it replaced: its end is `onGone`. */
+  known: boolean;
+}
+
+export function createAgents(options: AgentsOptions): Agents {
+  const { server, path, fleet, log, onHello, onGone, heartbeatMs } = options;
+  const connections = new Map<string, Connection>();
+  const waiting = new Set<{ host: string; resolve(): void; reject(error: FleetError): void }>();
+  let closing = false;
+
+  function onSocket(socket: Parameters<Parameters<typeof acceptAgents>[0]['onSocket']>[0]): void {
+    const session: AgentSession = openSession({
+      socket,
+      theirs: AGENT_METHODS,
+      ours: CONTROLLER_METHODS,
+      handlers: { hello: greet },
+      ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+    });
+    const late = setTimeout(() => session.close(`no hello within ${HELLO_MS / 1000} s`), HELLO_MS);
+    void session.closed.then(() => clearTimeout(late));
+
+    async function greet(hello: Hello) {
+      try {
+        const protocol = agreedProtocol(hello);
+        const connection = claim(hello, session);
+        clearTimeout(late);
+        await takeIn(connection);
+        // The answer is on its way before anybody asks the host something.
+        setImmediate(() => admit(connection));
+        return { protocol, fleet };
+      } catch (error) {
+        setImmediate(() => session.close('the hello was refused'));
+        throw error;
+      }
+    }
+  }
+
+  /** Takes the host's name for this session, from an older session of the same agent if need be. */
+  function claim(hello: Hello, session: AgentSession): Connection {
+    const { host, instance } = hello;
+    const older = connections.get(host);
+    if (older?.session === session) throw new FleetError('bad_message', `${host} has said hello already`);
+    if (older !== undefined && older.hello.instance !== instance) throw nameInUse(host);
+    const connection = { session, hello, connected: false, known: older?.known ?? false };
+    connections.set(host, connection);
+    older?.session.close(`${host} has connected anew`);
+    void session.closed.then((reason) => release(connection, reason));
+    return connection;
+  }
+
+  async function takeIn(connection: Connection): Promise<void> {
+    try {
+      await onHello(connection.hello);
+      connection.known = true;
+    } catch (error) {
+      release(connection, error as Error);
+      throw error;
+    }
+  }
+
+  function admit(connection: Connection): void {
+    const { host, agent } = connection.hello;
+    if (connections.get(host) !== connection) return;
+    connection.connected = true;
+    log.info({ host, agent }, 'agent connected');
+    for (const waiter of waiting) if (waiter.host === host) waiter.resolve();
+  }
+
+  /** Frees the name, unless a newer session has it. */
+  function release(connection: Connection, reason: Error): void {
+    const { host } = connection.hello;
+    if (connections.get(host) !== connection) return;
+    connections.delete(host);
+    log.info({ host, reason: reason.message }, 'agent gone');
+    if (connection.known && !closing) onGone(host);
+  }
+
+  function sessionOf(host: string): AgentSession {
+    const connection = connections.get(host);
+    if (!connection?.connected) throw unreachable(host);
+    return connection.session;
+  }
+
+  const acceptor = acceptAgents({ server, path, onSocket });
+
+  return {
+    ask: (host, method, body, options) => withHost(host, () => sessionOf(host).ask(method, body, options)),
+    send: (host, sending) => withHost(host, () => sessionOf(host).send(sending)),
+    isConnected: (host) => connections.get(host)?.connected ?? false,
+    hello: (host) => (connections.get(host)?.connected ? connections.get(host)?.hello : undefined),
+    async whenConnected(host, signal) {
+      if (connections.get(host)?.connected) return;
+      if (signal.aborted) throw unreachable(host, signal.reason);
+      if (closing) throw stopping();
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const waiter = { host, resolve, reject };
+      const giveUp = () => reject(unreachable(host, signal.reason));
+      signal.addEventListener('abort', giveUp, { once: true });
+      waiting.add(waiter);
+      try {
+        await promise;
+      } finally {
+        waiting.delete(waiter);
+        signal.removeEventListener('abort', giveUp);
+      }
+    },
+    async close() {
+      closing = true;
+      for (const waiter of waiting) waiter.reject(stopping());
+      for (const { session } of connections.values()) session.close('the controller is stopping');
+      await acceptor.close();
+    },
+  };
+}
+
+/** The newest protocol that both ends speak. */
+function agreedProtocol({ host, protocol }: Hello): number {
+  const newest = Math.min(protocol.max, PROTOCOL.max);
+  if (newest >= Math.max(protocol.min, PROTOCOL.min)) return newest;
+  const older = protocol.max < PROTOCOL.min ? `the agent on ${host}` : 'the controller';
+  throw new FleetError(
+    'version_mismatch',
+    `${host} speaks protocol ${protocol.min} to ${protocol.max}, the controller ${PROTOCOL.min} to ${PROTOCOL.max}`,
+    { next: `Upgrade ${older}.`, data: { host } },
+  );
+}
+
+function nameInUse(host: string): FleetError {
+  return new FleetError('name_in_use', `another agent is connected under the name ${host}`, {
+    next: `Give one of the two another name (host: in its agent.yaml), or stop the other one. Look at \`fleet hosts\`.`,
+    data: { host },
+  });
+}
+
+function stopping(): FleetError {
+  return new FleetError('stopping', 'the controller is stopping');
+}

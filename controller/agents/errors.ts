@@ -1,0 +1,25 @@
+/** What goes wrong on the way to a host says which host it was. */
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+
+export function unreachable(host: string, cause?: unknown): FleetError {
+  return new FleetError('unreachable', `${host} is not connected`, {
+    next: `Start its agent (\`fleet agent\` on ${host}); \`fleet hosts\` shows who is connected.`,
+    data: { host },
+    cause,
+  });
+}
+
+/** Errors of the link know no host; those of the agent speak for themselves, and get it as a fact. */
+export async function withHost<T>(host: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (thrown) {
+    const error = asFleetError(thrown);
+    const ofLink = error.code === 'link_lost' || error.code === 'timeout' || error.code === 'transfer_failed';
+    throw new FleetError(error.code, ofLink ? `${host}: ${error.message}` : error.message, {
+      next: error.next,
+      data: { ...error.data, host },
+      cause: error,
+    });
+  }
+}

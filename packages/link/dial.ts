@@ -1,0 +1,109 @@
+/**
+ * Keeps one connection to `url`: dials, hands the open socket to `connect`, waits until the session that comes back has ended,
+ * and dials again, until `signal` fires.
+ *
+ *     await dial({ url: 'ws://127.0.0.1:7300/agents', log, signal, connect: async (socket) => {
+ *       const session = openSession({          // before the first await, or frames are missed
+ *         socket, handlers, receive,
+ *         ours: AGENT_METHODS, theirs: CONTROLLER_METHODS,
+ *       });
+ *       await session.ask('hello', await describeHost(), { timeoutMs: 10_000 });
+ *       return session;                        // connected; what is thrown instead ends this try
+ *     } });
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MAX_FRAME } from '@fleet/protocol/codec.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import { WebSocket } from 'ws';
+import type { Log } from './log.ts';
+import type { Session } from './session.ts';
+
+const HANDSHAKE_MS = 10_000;
+/** A session that lived this long was a good one: the next pause is short again. */
+const STEADY_MS = 10_000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5000;
+
+type Connection = Pick<Session<never>, 'closed' | 'close'>;
+
+export interface DialOptions {
+  url: string;
+  /** Called as soon as the socket is open. */
+  connect(socket: WebSocket): Promise<Connection>;
+  log: Log;
+  /** Closes the connection and ends the dialling. */
+  signal: AbortSignal;
+}
+
+/** Resolves when `signal` has fired and the last session has ended. Throws only where `url` is none. */
+export async function dial({ url, connect, log, signal }: DialOptions): Promise<void> {
+  let failures = 0;
+  let said: string | undefined;
+  while (!signal.aborted) {
+    let since = Number.POSITIVE_INFINITY;
+    const error = await dialOnce({ url, connect, signal }, () => {
+      since = performance.now();
+      said = undefined;
+      log.info({ url }, 'connected');
+    });
+    if (signal.aborted) break;
+    // The same failure, try after try, is said once.
+    if (error.message !== said) log.warn({ url, code: error.code, next: error.next }, error.message);
+    said = error.message;
+    if (performance.now() - since >= STEADY_MS) failures = 0;
+    await sleep(pauseBefore(failures, Math.random()), undefined, { signal }).catch(() => {});
+    failures += 1;
+  }
+  log.info({ url }, 'stopped');
+}
+
+/**
+ * Milliseconds to wait after so many failures in a row. Full jitter (`chance` from 0 to 1 decides how much of the pause is
+ * taken), so that a thousand agents do not come back to a restarted controller in one moment.
+ */
+export function pauseBefore(failures: number, chance: number): number {
+  return chance * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
+}
+
+/** One connection from beginning to end; the error is why it ended, or why there was none. */
+async function dialOnce(
+  { url, connect, signal }: Omit<DialOptions, 'log'>,
+  onConnected: () => void,
+): Promise<FleetError> {
+  const socket = new WebSocket(url, {
+    perMessageDeflate: false,
+    maxPayload: MAX_FRAME,
+    handshakeTimeout: HANDSHAKE_MS,
+  });
+  let connection: Connection | undefined;
+  const stop = () =>
+    connection === undefined ? socket.terminate() : connection.close('this end is stopping');
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    connection = await opened(socket, url, connect);
+    if (signal.aborted) stop();
+    else onConnected();
+    return await connection.closed;
+  } catch (error) {
+    socket.terminate();
+    return asFleetError(error);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** What `connect` makes of the socket. It is called in the very event, so that it misses no frame. */
+function opened(socket: WebSocket, url: string, connect: DialOptions['connect']): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    socket.once('open', () => resolve(Promise.try(connect, socket)));
+    // After 'open' this one comes too late to matter, and is there because an error without a listener ends the process.
+    socket.on('error', (cause) => reject(unanswered(url, cause)));
+  });
+}
+
+function unanswered(url: string, cause: Error & { code?: string }): FleetError {
+  return new FleetError('controller_unreachable', `no connection to ${url}: ${cause.message || cause.code}`, {
+    next: 'Start the controller there (`fleet controller`), or correct the address.',
+    cause,
+  });
+}

@@ -1,0 +1,59 @@
+/** The accepting side of the link, on one path of an HTTP server that also does other things. */
+import { once } from 'node:events';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { MAX_FRAME } from '@fleet/protocol/codec.ts';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+export interface AcceptOptions {
+  server: Server;
+  path: string;
+  /** Bytes of the largest frame. */
+  maxPayload?: number;
+  /** Called as soon as the socket is open: listen to it before the first await. */
+  onSocket(socket: WebSocket, request: IncomingMessage): void;
+}
+
+/**
+ * Takes upgrades on `path`. Those on other paths are left to whoever else listens for them, and refused where nobody does.
+ * `close` takes no more and ends the connections that are left; the HTTP server stays.
+ */
+export function acceptAgents(options: AcceptOptions): { close(): Promise<void> } {
+  const { server, path, maxPayload = MAX_FRAME, onSocket } = options;
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload });
+
+  function onUpgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
+    stream.on('error', () => stream.destroy());
+    if (request.url?.split('?')[0] !== path) {
+      if (server.listenerCount('upgrade') === 1) refuse(stream, '404 Not Found');
+    } else if (request.headers.origin !== undefined) {
+      // Only browsers send one, and a page that somebody looks at has no business here.
+      refuse(stream, '403 Forbidden');
+    } else {
+      sockets.handleUpgrade(request, stream, head, (socket) => {
+        socket.on('error', () => {});
+        onSocket(socket, request);
+      });
+    }
+  }
+  server.on('upgrade', onUpgrade);
+
+  return {
+    async close() {
+      server.off('upgrade', onUpgrade);
+      await Promise.all(
+        [...sockets.clients].map(async (socket) => {
+          const closed = once(socket, 'close');
+          // One that is closing already has its own end: see `leave` in session.ts.
+          if (socket.readyState === socket.OPEN) socket.terminate();
+          await closed;
+        }),
+      );
+    },
+  };
+}
+
+function refuse(stream: Duplex, status: string): void {
+  stream.once('finish', () => stream.destroy());
+  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
