@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+// The one file that knows the three programs: `fleet controller`, `fleet agent`, and the command line. Plain JavaScript that
+// an older Node can read, because there it must say what to do, or go on with the Node 24 that the checkout holds.
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import module from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const NEEDED = 24;
+const checkout = join(dirname(fileURLToPath(import.meta.url)), '../../..');
+const argv = process.argv.slice(2);
+
+if (Number.parseInt(process.versions.node, 10) >= NEEDED) await start();
+else {
+  const newer = findNode();
+  if (newer) goOnWith(newer);
+  else {
+    process.stderr.write(
+      `fleet needs Node ${NEEDED} or newer and this is ${process.version}: run ${join(checkout, 'scripts/quickstart')}, which fetches one into the checkout\n`,
+    );
+    process.exitCode = 2;
+  }
+}
+
+async function start() {
+  // In the user's own directory, never in /tmp: whoever can write the cache decides what runs.
+  module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fleet'));
+  const program = { controller: '@fleet/controller/main.ts', agent: '@fleet/agent/main.ts' }[argv[0]];
+  const { main } = await import(program ?? '../main.ts');
+  await main(program ? argv.slice(1) : argv);
+}
+
+function findNode() {
+  const modules = join(checkout, '.toolchain/node_modules');
+  if (!existsSync(modules)) return undefined;
+  return readdirSync(modules)
+    .filter((name) => name.startsWith('node-'))
+    .map((name) => join(modules, name, 'bin/node'))
+    .find((path) => existsSync(path));
+}
+
+function goOnWith(node) {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...argv], { stdio: 'inherit' });
+  // A terminal sends Ctrl-C to both of us; anybody else only knows this process.
+  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(signal, () => {
+      if (signal !== 'SIGINT' || !onTerminal) child.kill(signal);
+    });
+  child.on('error', (error) => {
+    process.stderr.write(`${node} does not start: ${error.message}\n`);
+    process.exitCode = 2;
+  });
+  child.on('exit', (code, signal) => {
+    if (!signal) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}

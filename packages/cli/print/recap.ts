@@ -1,0 +1,31 @@
+/** The recap's table, in the form that Ansible's users know. It is the last thing printed and stable: programs read it. */
+import type { Recap, RecapHost } from '@fleet/protocol/api/recap.ts';
+import type { Colors } from './channel.ts';
+import { formatDuration } from './duration.ts';
+
+const COLUMNS = {
+  ok: 'green',
+  changed: 'yellow',
+  unreachable: 'red',
+  failed: 'red',
+  skipped: 'cyan',
+  rescued: 'yellow',
+  ignored: 'blue',
+} as const satisfies Partial<Record<keyof RecapHost, keyof Colors>>;
+const HOST_WIDTH = 26;
+
+export function recapLines(recap: Recap, colors: Colors): string[] {
+  const width = Math.max(HOST_WIDTH, ...recap.hosts.map(({ host }) => host.length));
+  const header = `RECAP ${recap.service} ${recap.version ?? '-'} ${recap.environment}, deployment ${recap.deployment}, ${formatDuration(recap.durationMs)}`;
+  return [
+    colors.bold(header),
+    ...recap.hosts.map((host) => {
+      const counts = Object.entries(COLUMNS).map(([name, color]) => {
+        const count = host[name as keyof typeof COLUMNS];
+        const text = `${name}=${String(count).padEnd(4)}`;
+        return count === 0 ? text : colors[color](text);
+      });
+      return `${host.host.padEnd(width)} : ${counts.join(' ')} running=${host.running ?? '-'}`;
+    }),
+  ];
+}

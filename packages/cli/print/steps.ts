@@ -1,0 +1,128 @@
+/** A deployment told line by line: one for each step that ended, and on a live terminal what goes on right now. */
+import type { FleetEvent } from '@fleet/protocol/api/events.ts';
+import type { StepKind } from '@fleet/protocol/api/plans.ts';
+import type { Outcome } from '@fleet/protocol/words.ts';
+import { formatBytes } from './bytes.ts';
+import type { Channel } from './channel.ts';
+import { formatDuration } from './duration.ts';
+import { indent, oneLine } from './escape.ts';
+
+type Ended = Extract<FleetEvent, { type: 'step.ended' }>;
+type Progress = Extract<FleetEvent, { type: 'step.progress' }>;
+
+export interface Narrator {
+  tell(event: FleetEvent): void;
+  /** Whether the end of a failed step's output has been shown already. */
+  hasShown(output: string): boolean;
+}
+
+const KIND_WIDTH = 'activate'.length + 2;
+const NAMED_HOSTS = 8;
+const LOUD: ReadonlySet<Outcome> = new Set(['failed', 'unreachable']);
+
+export function createNarrator(channel: Channel, deployment: number | null): Narrator {
+  const { colors } = channel;
+  const shown = new Set<string>();
+  /** Steps that run now, as the line that changes tells of them, in the order in which they started. */
+  const running = new Map<number, string>();
+  let hostWidth = 0;
+
+  const columns = (kind: StepKind, host: string) => `${kind.padEnd(KIND_WIDTH)}${host.padEnd(hostWidth)}  `;
+  const redraw = () => channel.update([...running.values()].join(' | '));
+  const widen = (hosts: string[]) => {
+    hostWidth = Math.max(hostWidth, ...hosts.map((host) => host.length));
+  };
+
+  function tellEnd(event: Ended): void {
+    const { kind, host, outcome, ms, rescue } = event;
+    const message = oneLine(event.message ?? '');
+    const loud = LOUD.has(outcome);
+    const word = loud ? colors.red(`${outcome.toUpperCase()}: `) : message ? '' : outcome;
+    const note = [
+      rescue && 'going back',
+      outcome === 'ignored' && 'ignored',
+      ms >= 50 && formatDuration(ms),
+    ].filter(Boolean);
+    const aside = note.length === 0 ? '' : colors.dim(`  (${note.join(', ')})`);
+    channel.print(
+      `${columns(kind, host)}${word}${outcome === 'skipped' ? colors.dim(message) : message}${aside}`,
+    );
+    if (event.output) {
+      shown.add(event.output);
+      for (const line of indent(event.output, '    | ')) channel.print(line);
+    }
+    if (loud && event.next) channel.print(`    next: ${oneLine(event.next)}`);
+  }
+
+  return {
+    hasShown: (output) => shown.has(output),
+    tell(event) {
+      switch (event.type) {
+        case 'build.started':
+          channel.print(`building ${oneLine(event.service)} from ${oneLine(event.ref)}`);
+          break;
+        case 'build.note':
+          for (const line of indent(event.text, '  ')) channel.print(line);
+          break;
+        case 'build.ended':
+          if (event.version !== null)
+            channel.print(
+              event.built
+                ? `built ${event.version} in ${formatDuration(event.ms)}`
+                : `${event.version} is built already`,
+            );
+          break;
+        case 'deployment.started': {
+          const service = oneLine(event.service);
+          const environment = oneLine(event.environment);
+          const act =
+            event.kind === 'rollback'
+              ? `rolling back ${service} to ${event.version} in ${environment}`
+              : `deploying ${service} ${event.version} to ${environment}`;
+          widen(event.hosts);
+          channel.print(`${colors.bold(act)}: ${nameHosts(event.hosts)}  (deployment ${deployment})`);
+          break;
+        }
+        case 'deployment.resumed':
+          channel.print(`going on: ${oneLine(event.why)}`);
+          break;
+        case 'phase.started':
+          widen(event.hosts);
+          break;
+        case 'step.started':
+          running.set(event.step, `${event.kind} ${event.host}  ${oneLine(event.says)}`);
+          redraw();
+          break;
+        case 'step.progress':
+          running.set(event.step, `${event.kind} ${event.host}  ${formatProgress(event)}`);
+          redraw();
+          break;
+        case 'step.ended':
+          running.delete(event.step);
+          widen([event.host]);
+          tellEnd(event);
+          redraw();
+          break;
+        case 'note':
+          channel.print(
+            `${'note'.padEnd(KIND_WIDTH)}${event.host ? `${event.host.padEnd(hostWidth)}  ` : ''}${oneLine(event.text)}`,
+          );
+          redraw();
+          break;
+        case 'deployment.ended':
+          channel.update('');
+          break;
+      }
+    },
+  };
+}
+
+function nameHosts(hosts: string[]): string {
+  const more = hosts.length - NAMED_HOSTS;
+  return more > 1 ? `${hosts.slice(0, NAMED_HOSTS).join(', ')} and ${more} more` : hosts.join(', ');
+}
+
+function formatProgress({ done, of, unit }: Progress): string {
+  const format = (amount: number) => (unit === 'bytes' ? formatBytes(amount) : `${amount} ${oneLine(unit)}`);
+  return of > 0 ? `${format(done)} of ${format(of)}, ${Math.floor((done / of) * 100)}%` : format(done);
+}

@@ -1,0 +1,12 @@
+/** Rows as lines, each column as wide as its longest cell, two spaces between. The last column is as long as it likes. */
+export function layOut(rows: string[][]): string[] {
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,71 @@
+/** One verb from its arguments to its exit status. Only here are signals handled and streams opened. */
+import { createInterface } from 'node:readline/promises';
+import { asFleetError, CODES, type FleetError } from '@fleet/protocol/errors.ts';
+import { Command, CommanderError } from 'commander';
+import { type Cli, STOPPED_WATCHING } from './cli.ts';
+import { type Channel, openChannel } from './print/channel.ts';
+import { indent, neutralise } from './print/escape.ts';
+import type { VERBS } from './verbs.ts';
+
+export async function runVerb(argv: string[], verbs: typeof VERBS): Promise<number> {
+  const cli = openCli();
+  const program = new Command('fleet').exitOverride().enablePositionalOptions();
+  const name = argv[0] === 'help' ? argv[1] : argv[0];
+  for (const entry of Object.values(verbs).flat()) {
+    const command = program.command(entry.name).description(`${capitalise(entry.summary)}.`);
+    command.showHelpAfterError(`\`fleet ${entry.name} --help\` shows options and examples.`);
+    if (entry.name === name) (await entry.load?.())?.define(command, cli);
+  }
+  program.showHelpAfterError('`fleet --help` lists the verbs.');
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return cli.exit;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (cli.stopped.aborted) return STOPPED_WATCHING;
+    return printError(cli.err, asFleetError(error));
+  }
+}
+
+function openCli(): Cli {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
+  // A closed terminal, or `| head`: nobody looks any more.
+  process.stdout.on('error', () => stop.abort());
+  process.stderr.on('error', () => stop.abort());
+  return {
+    out: openChannel(process.stdout, process.env),
+    err: openChannel(process.stderr, process.env),
+    environment: process.env,
+    stopped: stop.signal,
+    exit: 0,
+    async ask(question) {
+      if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
+      const reader = createInterface({ input: process.stdin, output: process.stderr });
+      reader.on('SIGINT', () => stop.abort());
+      try {
+        return /^y(es)?$/i.test(
+          (await reader.question(`${question} [y/N] `, { signal: stop.signal })).trim(),
+        );
+      } finally {
+        reader.close();
+      }
+    },
+  };
+}
+
+/** What went wrong, the end of what a program printed, what to do now. */
+function printError(channel: Channel, error: FleetError): number {
+  const { colors } = channel;
+  channel.print(`${colors.red('error:')} ${neutralise(error.message)}`);
+  if (typeof error.data.output === 'string')
+    for (const line of indent(error.data.output, '    | ')) channel.print(line);
+  if (error.next) channel.print(`next: ${neutralise(error.next)}`);
+  if (error.code === 'internal' && error.cause instanceof Error)
+    for (const line of indent(error.cause.stack ?? '', '    ')) channel.print(line);
+  return CODES[error.code].exit;
+}
+
+function capitalise(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

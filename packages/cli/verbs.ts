@@ -1,0 +1,71 @@
+/** Every verb there is. `fleet --help` is printed from this table alone; a verb's own file is loaded when it is used. */
+import type { Command } from 'commander';
+import type { Cli } from './cli.ts';
+
+export interface Verb {
+  /** Arguments, options, help and action. */
+  define(command: Command, cli: Cli): void;
+}
+export interface VerbEntry {
+  name: string;
+  summary: string;
+  /** Absent for the other two programs, which bin/fleet.js starts itself. */
+  load?: () => Promise<Verb>;
+}
+
+export const VERBS: Record<string, VerbEntry[]> = {
+  'Set up': [
+    {
+      name: 'init',
+      summary: 'write commented configuration to start from',
+      load: () => import('./verbs/init.ts'),
+    },
+    {
+      name: 'config',
+      summary: 'check the configuration, print its JSON Schema',
+      load: () => import('./verbs/config.ts'),
+    },
+    { name: 'controller', summary: 'run the controller' },
+    { name: 'agent', summary: 'run the agent of this host' },
+  ],
+  Deploy: [
+    { name: 'build', summary: 'build a version of a service', load: () => import('./verbs/build.ts') },
+    {
+      name: 'plan',
+      summary: 'show what a deployment would do, and do nothing',
+      load: () => import('./verbs/plan.ts'),
+    },
+    {
+      name: 'deploy',
+      summary: 'put a version on the hosts of an environment',
+      load: () => import('./verbs/deploy.ts'),
+    },
+    {
+      name: 'rollback',
+      summary: 'go back to a version that ran before',
+      load: () => import('./verbs/rollback.ts'),
+    },
+    {
+      name: 'attach',
+      summary: 'watch a deployment that is running',
+      load: () => import('./verbs/attach.ts'),
+    },
+    {
+      name: 'abort',
+      summary: 'stop a deployment at the next safe point',
+      load: () => import('./verbs/abort.ts'),
+    },
+  ],
+  Look: [
+    { name: 'status', summary: 'what runs where', load: () => import('./verbs/status.ts') },
+    { name: 'hosts', summary: 'hosts that have an agent', load: () => import('./verbs/hosts.ts') },
+    { name: 'releases', summary: 'versions that have been built', load: () => import('./verbs/releases.ts') },
+    { name: 'history', summary: 'deployments, newest first', load: () => import('./verbs/history.ts') },
+    { name: 'recap', summary: 'the recap of a deployment', load: () => import('./verbs/recap.ts') },
+    {
+      name: 'logs',
+      summary: 'what a service, or a step of a deployment, printed',
+      load: () => import('./verbs/logs.ts'),
+    },
+  ],
+};

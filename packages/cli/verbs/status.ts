@@ -1,0 +1,55 @@
+import type { Status } from '@fleet/protocol/api/fleet.ts';
+import type { Command } from 'commander';
+import type { Cli } from '../cli.ts';
+import { addExamples, environment, json, type Reporting, reach } from '../flags.ts';
+import type { Channel } from '../print/channel.ts';
+import { formatMoment } from '../print/duration.ts';
+import { encodeJson, oneLine } from '../print/escape.ts';
+import { layOut } from '../print/table.ts';
+import { reachController } from '../reach.ts';
+
+type Service = Status['services'][number];
+
+export function define(command: Command, cli: Cli): void {
+  command
+    .argument('[service]')
+    .addOption(environment())
+    .addOption(reach())
+    .addOption(json())
+    .action(async (service: string | undefined, options: Reporting & { environment?: string }) => {
+      const query = { service, environment: options.environment };
+      const status = await reachController(cli, options).call('status.show', { query });
+      if (options.json) return cli.out.print(encodeJson(status));
+      if (status.services.length === 0)
+        cli.out.print('no service is in any environment: add one to controller.yaml');
+      for (const [index, each] of status.services.entries()) {
+        if (index > 0) cli.out.print('');
+        printService(cli.out, each);
+      }
+    });
+  addExamples(command, ['fleet status', 'fleet status segmenter -e production --json']);
+}
+
+function printService(out: Channel, { service, environment, version, running, hosts }: Service): void {
+  const versions = new Set(hosts.map((host) => host.running));
+  const summary =
+    hosts.length === 0
+      ? 'no host has its labels'
+      : (version ?? (versions.size > 1 ? 'hosts differ' : 'not deployed'));
+  out.print(`${out.colors.bold(`${service} ${environment}`)}  ${summary}`);
+  const rows = hosts.map((host) => [
+    `  ${host.host}`,
+    host.running ?? '-',
+    host.connected ? host.state : 'unreachable',
+    host.balancer ?? '',
+    oneLine(host.note ?? ''),
+  ]);
+  for (const line of layOut(rows)) out.print(line);
+  if (running) {
+    const what = running.version ? ` of ${running.version}` : '';
+    out.print(
+      `  deployment ${running.deployment}${what} is running, by ${oneLine(running.by)} since ${formatMoment(running.since)}: fleet attach ${running.deployment}`,
+    );
+  } else if (hosts.length > 0 && version === null)
+    out.print(`  next: fleet deploy ${service} -e ${environment}`);
+}
