@@ -1,14 +1,19 @@
 /**
- * A balancer hides hosts from users and shows them again. A driver has four members and one contract suite
+ * A balancer hides hosts from users and shows them again. A driver has three members and one contract suite
  * (contract.ts); what it cannot do it refuses by a FleetError with a `balancer_` code.
  */
+
+/** What a server is told: `ready` takes users, `drain` only finishes what is open, `maint` is out. */
+export type AdminState = 'ready' | 'drain' | 'maint';
 
 /** What the balancer itself says of one server, asked just now. */
 export interface ServerState {
   name: string;
-  /** What it was told: `ready` takes users, `drain` only finishes what is open, `maint` is out. */
-  admin: 'ready' | 'drain' | 'maint';
-  /** Whether its own health checks (or, with none, the fact that it is configured) say that the server answers. */
+  admin: AdminState;
+  /**
+   * Whether the balancer has found that the server answers. One whose checks have begun to fail, or have not run since it
+   * came back, is not up; one that the balancer was told not to check is.
+   */
   up: boolean;
   /** Sessions open to it now. */
   sessions: number;
@@ -22,8 +27,11 @@ export function isVisible(state: ServerState): boolean {
 export interface Balancer {
   /** All servers of one backend. Throws `balancer_unreachable` or `balancer_unknown` (the backend). */
   servers(backend: string): Promise<ServerState[]>;
-  /** Tell one server to be in this state. Returns when the balancer accepted it; callers read back with `servers`. */
-  set(backend: string, server: string, admin: ServerState['admin']): Promise<void>;
+  /**
+   * Tell one server to be in this state; saying it twice is fine. Returns when the balancer accepted it; callers read back
+   * with `servers`. Throws `balancer_unreachable`, `balancer_unknown` (backend or server) or `balancer_refused`.
+   */
+  set(backend: string, server: string, admin: AdminState): Promise<void>;
   /** Release sockets and listeners. */
   close(): Promise<void>;
 }

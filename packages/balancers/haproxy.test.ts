@@ -1,0 +1,151 @@
+import net from 'node:net';
+import path from 'node:path';
+import t, { type Test } from 'tap';
+import { balancerContract } from './contract.ts';
+import { type HaproxyFixture, skipWithoutHaproxy, startHaproxy } from './haproxy.fixture.ts';
+import { createHaproxy } from './haproxy.ts';
+import { startAnswering, until } from './servers.fixture.ts';
+
+const skip = skipWithoutHaproxy();
+const NAMES = ['one', 'two', 'three'];
+
+const driver = (address: string, timeout = 5000) => createHaproxy({ kind: 'haproxy', address, timeout });
+
+async function haproxyWith(t: Test, backends: HaproxyFixture['backends']) {
+  const haproxy = await startHaproxy({ backends, dir: t.testdir({}) });
+  t.teardown(() => haproxy.stop());
+  return haproxy;
+}
+async function answering(t: Test) {
+  const servers = await startAnswering(NAMES);
+  t.teardown(() => servers.stopAll());
+  return servers;
+}
+
+/** Something at an address that is not quite HAProxy. */
+async function impostor(t: Test, serve: (socket: net.Socket) => void): Promise<string> {
+  const open = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    open.add(socket);
+    socket.on('error', () => {});
+    serve(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  });
+  return `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+}
+
+t.test('the contract', { skip }, (t) =>
+  balancerContract(t, async (t) => {
+    const servers = await answering(t);
+    const haproxy = await haproxyWith(t, [
+      { name: 'web', servers: NAMES.map((name) => ({ name, port: servers.port(name) })) },
+      { name: 'other', servers: [{ name: 'one', port: servers.port('one') }] },
+    ]);
+    return {
+      balancer: driver(haproxy.socket),
+      backend: 'web',
+      serverNames: NAMES,
+      url: `http://127.0.0.1:${haproxy.port}`,
+      stopServer: servers.stop,
+      startServer: servers.start,
+    };
+  }),
+);
+
+t.test('what HAProxy says is read as what it means', { skip }, async (t) => {
+  const servers = await answering(t);
+  const port = servers.port('one');
+  const { socket } = await haproxyWith(t, [
+    {
+      name: 'web',
+      servers: [
+        { name: 'plain', port },
+        { name: 'disabled', port, options: 'disabled' },
+        { name: 'weightless', port, options: 'weight 0' },
+        { name: 'unchecked', port, options: 'no-check' },
+        { name: 'follower', port, options: 'no-check track web/plain' },
+        { name: 'silent', port: 1 },
+        // No check runs for as long as the test does: nothing is known of it after it leaves maintenance.
+        { name: 'unproven', port, options: 'inter 1h' },
+      ],
+    },
+  ]);
+  const balancer = driver(socket);
+  const states = async () =>
+    Object.fromEntries(
+      (await balancer.servers('web')).map(({ name, admin, up }) => [name, `${admin} ${up ? 'up' : 'down'}`]),
+    );
+  // The first check of each has run.
+  await until('all are known', async () => {
+    const { plain, weightless, silent } = await states();
+    return plain === 'ready up' && weightless === 'drain up' && silent === 'ready down';
+  });
+  t.match(await states(), { disabled: 'maint down', unchecked: 'ready up', follower: 'ready up' });
+
+  await balancer.set('web', 'plain', 'maint');
+  t.match((await states()).follower, /^maint/, 'maintenance is inherited by a server that tracks another');
+  await balancer.set('web', 'plain', 'ready');
+  await balancer.set('web', 'disabled', 'ready');
+  t.match((await states()).disabled, /^ready/, 'although the configuration says disabled for good');
+  await balancer.set('web', 'unproven', 'maint');
+  await balancer.set('web', 'unproven', 'ready');
+  t.equal(
+    (await states()).unproven,
+    'ready down',
+    'HAProxy already sends users there; nobody has looked yet',
+  );
+});
+
+t.test('over TCP', { skip }, async (t) => {
+  const servers = await answering(t);
+  const { socket } = await haproxyWith(t, [
+    { name: 'web', servers: [{ name: 'one', port: servers.port('one') }] },
+  ]);
+  const address = await impostor(t, (client) => {
+    const far = net.connect(socket);
+    far.on('error', () => client.destroy());
+    client.pipe(far).pipe(client);
+  });
+  await driver(address).set('web', 'one', 'drain');
+  t.match(await driver(address).servers('web'), [{ name: 'one', admin: 'drain' }]);
+});
+
+t.test('a socket that may only look', { skip }, async (t) => {
+  const servers = await answering(t);
+  const { operatorSocket } = await haproxyWith(t, [
+    { name: 'web', servers: [{ name: 'one', port: servers.port('one') }] },
+  ]);
+  await t.rejects(driver(operatorSocket).set('web', 'one', 'drain'), {
+    code: 'balancer_refused',
+    message: /Permission denied/,
+    next: /level admin/,
+  });
+});
+
+t.test('a HAProxy that cannot be asked', async (t) => {
+  const dir = t.testdir({ file: '' });
+  const unreachable = (why: RegExp) => ({ code: 'balancer_unreachable', message: why, next: /stats socket/ });
+  const both = async (address: string, why: RegExp, timeout?: number) => {
+    await t.rejects(driver(address, timeout).servers('web'), unreachable(why));
+    await t.rejects(driver(address, timeout).set('web', 'one', 'drain'), unreachable(why));
+  };
+  await both(path.join(dir, 'missing.sock'), /no such socket/);
+  await both(path.join(dir, 'file'), /nothing listens/);
+  await both('127.0.0.1:1', /nothing listens/);
+  await both(await impostor(t, () => {}), /did not answer within 100 ms/, 100);
+  await both(await impostor(t, (socket) => socket.end()), /before its answer .* was complete/);
+  await both(
+    await impostor(t, (socket) => socket.end('1\n# be_id be_na')),
+    /before its answer .* was complete/,
+  );
+});
+
+t.test('something else that answers', async (t) => {
+  const address = await impostor(t, (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  await t.rejects(driver(address).servers('web'), { code: 'balancer_refused', message: /400 Bad Request/ });
+  await t.rejects(driver(address).set('web', 'one', 'drain'), { code: 'balancer_refused' });
+});
