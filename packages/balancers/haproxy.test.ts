@@ -69,8 +69,6 @@ t.test('what HAProxy says is read as what it means', { skip }, async (t) => {
         { name: 'unchecked', port, options: 'no-check' },
         { name: 'follower', port, options: 'no-check track web/plain' },
         { name: 'silent', port: 1 },
-        // No check runs for as long as the test does: nothing is known of it after it leaves maintenance.
-        { name: 'unproven', port, options: 'inter 1h' },
       ],
     },
   ]);
