@@ -1,0 +1,34 @@
+/** An artifact becomes a release directory, or nothing. */
+import { mkdir, rm } from 'node:fs/promises';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Manifest } from '@fleet/protocol/manifest.ts';
+import { inThread } from './inThread.ts';
+
+/**
+ * `into` must not exist, its parent must. When this resolves, the tree equals the manifest and is on the disk; the caller
+ * renames it into place and syncs the parent. When it rejects (`bad_archive`, `disk_full`), `into` is gone and nothing writes any more.
+ */
+export async function unpack(options: {
+  artifact: string;
+  manifest: Manifest;
+  into: string;
+}): Promise<{ files: number; bytes: number }> {
+  const { manifest, into } = options;
+  try {
+    await mkdir(into, { mode: 0o700 });
+  } catch (error) {
+    throw explain(error, manifest);
+  }
+  try {
+    return await inThread('unpack', options);
+  } catch (error) {
+    await rm(into, { recursive: true, force: true });
+    throw explain(error, manifest);
+  }
+}
+
+function explain(error: unknown, { service, version }: Manifest): FleetError {
+  if (error instanceof FleetError && error.code !== 'internal') return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new FleetError('bad_archive', `${service} ${version} cannot be unpacked: ${why}`, { cause: error });
+}

@@ -1,0 +1,44 @@
+/** Is the release on the disk still the one that was unpacked? */
+import { createHash } from 'node:crypto';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import type { Manifest } from '@fleet/protocol/manifest.ts';
+import { inspectTree, type Reading } from './inspect.ts';
+import { pace } from './pace.ts';
+import { drifted, type Stats, stampOf } from './stats.ts';
+
+export interface VerifyOptions {
+  dir: string;
+  manifest: Manifest;
+  /** From `recordStats`. Without them every file is read. */
+  stats?: Stats | undefined;
+  /** Paths of shared links, which the agent puts over what the manifest may have there. */
+  ignore?: string[] | undefined;
+}
+
+/** Resolves where the tree equals the manifest; throws `drifted` with the first differences otherwise. */
+export async function verifyTree({ dir, manifest, stats = [], ignore = [] }: VerifyOptions): Promise<void> {
+  const stamps = new Map(stats);
+  const differences = await pace(
+    inspectTree(dir, manifest.files, ignore, (entry, stat, full) =>
+      stamps.get(entry.path) === stampOf(stat) ? undefined : readContent(full, entry.sha256),
+    ),
+  );
+  if (differences.length > 0) throw drifted(dir, manifest, differences);
+}
+
+const PIECE = 1024 * 1024;
+
+function* readContent(full: string, expected: string): Reading {
+  const fd = openSync(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const sha256 = createHash('sha256');
+    const piece = Buffer.allocUnsafe(PIECE);
+    for (let read = readSync(fd, piece); read > 0; read = readSync(fd, piece)) {
+      sha256.update(piece.subarray(0, read));
+      yield;
+    }
+    return sha256.digest('hex') === expected ? undefined : 'other content';
+  } finally {
+    closeSync(fd);
+  }
+}
