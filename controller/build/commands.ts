@@ -1,0 +1,57 @@
+/** Running the repository's own commands: the build, and the test of the package. */
+import { appendFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cleanEnvironment } from '@fleet/process/environment.ts';
+import { describe, ok, run } from '@fleet/process/run.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Job } from './request.ts';
+
+export interface Command {
+  code: 'build_failed' | 'test_failed';
+  /** `the build command`, `the package test`. */
+  what: string;
+  argv: string[];
+  timeoutMs: number;
+  cwd: string;
+  env: Record<string, string>;
+}
+
+/**
+ * Nothing of the controller's own environment reaches a build. TZ and SOURCE_DATE_EPOCH are fixed so that the same source
+ * gives the same files; CI keeps tools from asking.
+ */
+export async function buildEnvironment(
+  job: Job,
+  version: string,
+  at: Date,
+  own: Readonly<Record<string, string>>,
+): Promise<Record<string, string>> {
+  const TMPDIR = join(job.dir, 'tmp');
+  await mkdir(TMPDIR);
+  const SOURCE_DATE_EPOCH = String(Math.floor(at.getTime() / 1000));
+  return cleanEnvironment({ TZ: 'UTC', CI: 'true', TMPDIR, VERSION: version, SOURCE_DATE_EPOCH, ...own });
+}
+
+/** Throws FleetError of the command's code, with how it ended and the end of what it printed; `aborted`. */
+export async function runCommand(
+  { code, what, argv, timeoutMs, cwd, env }: Command,
+  job: Job,
+  note: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  note(`$ ${argv.join(' ')}`);
+  await appendFile(job.log, `$ ${argv.join(' ')}\n`);
+  const ended = await run({ argv, cwd, env, timeoutMs, signal, log: job.log });
+  if (ok(ended)) return;
+  if (ended.reason === 'cancelled') throw new FleetError('aborted', 'the build was aborted');
+  const { output, reason, code: exit, signal: endedBy } = ended;
+  throw new FleetError(code, `${what} failed: ${describe(ended, argv)}`, {
+    next:
+      reason === 'not_started'
+        ? `Install ${argv[0]} on the controller’s machine, or correct the command in fleet.yaml.`
+        : reason === 'timeout'
+          ? `Give it more time by \`timeout\` in fleet.yaml, or find out what it waits for: ${job.log}`
+          : `Run it by hand in a clean checkout. Everything that it printed is in ${job.log}`,
+    data: { command: argv, reason, exit, signal: endedBy, output: output.text, log: job.log },
+  });
+}
