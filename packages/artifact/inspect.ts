@@ -4,12 +4,10 @@ import { join } from 'node:path';
 import type { Entry } from '@fleet/protocol/manifest.ts';
 
 export type FileEntry = Extract<Entry, { type: 'file' }>;
-/** Returns what is wrong with a file whose type, mode and size are right. */
-export type Judge = (
-  entry: FileEntry,
-  stat: BigIntStats,
-  full: string,
-) => Generator<void, string | undefined>;
+/** Sees each file whose type, mode and size are right. Where its content counts, gives the work of reading it. */
+export type Judge = (entry: FileEntry, stat: BigIntStats, full: string) => Reading | undefined;
+/** Returns what is wrong with the content. */
+export type Reading = Generator<void, string | undefined>;
 
 /**
  * Returns what differs, a line each. `ignore` are the paths of shared links: where a link stands there, it and what the
