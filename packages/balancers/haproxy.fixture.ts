@@ -6,6 +6,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { askHaproxy } from './haproxy/socket.ts';
 
 export interface HaproxyFixture {
   backends: Array<{ name: string; servers: Array<{ name: string; port: number; options?: string }> }>;
@@ -54,7 +55,7 @@ export async function startHaproxy({ backends, dir }: HaproxyFixture): Promise<R
     child.stderr.on('data', (chunk) => {
       said = (said + chunk).slice(-4000);
     });
-    if (await listens(child, socket))
+    if (await answers(child, socket))
       return { port, socket, operatorSocket, stop: () => stop(child, sockets) };
     if (left === 0) throw new Error(`haproxy did not start: ${said}`);
   }
@@ -101,15 +102,11 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function listens(child: ChildProcess, socket: string): Promise<boolean> {
-  while (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
-    const connected = await new Promise<boolean>((resolve) => {
-      const probe = net.connect(socket);
-      probe.on('connect', () => resolve(true));
-      probe.on('error', () => resolve(false));
-      probe.on('connect', () => probe.destroy());
-    });
-    if (connected) return true;
+/** It answers only once it has bound every socket and port; before that it may still find one taken and end. */
+async function answers(child: ChildProcess, socket: string): Promise<boolean> {
+  while (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+    const answer = await askHaproxy(socket, 'show info', 1000).catch(() => undefined);
+    if (answer !== undefined) return true;
     await pause(20);
   }
   return false;

@@ -89,13 +89,21 @@ t.test('what HAProxy says is read as what it means', { skip }, async (t) => {
   await balancer.set('web', 'plain', 'ready');
   await balancer.set('web', 'disabled', 'ready');
   t.match((await states()).disabled, /^ready/, 'although the configuration says disabled for good');
-  await balancer.set('web', 'unproven', 'maint');
-  await balancer.set('web', 'unproven', 'ready');
-  t.equal(
-    (await states()).unproven,
-    'ready down',
-    'HAProxy already sends users there; nobody has looked yet',
-  );
+});
+
+t.test('a server that no check has looked at yet is not up', { skip }, async (t) => {
+  const servers = await answering(t);
+  const { port, socket } = await haproxyWith(t, [
+    // HAProxy spreads first checks over the interval: none runs for as long as this test does.
+    { name: 'web', servers: [{ name: 'one', port: servers.port('one'), options: 'inter 1h' }] },
+  ]);
+  const balancer = driver(socket);
+  const found = [{ name: 'one', admin: 'ready', up: false }];
+  t.match(await balancer.servers('web'), found, 'after a start');
+  await balancer.set('web', 'one', 'maint');
+  await balancer.set('web', 'one', 'ready');
+  t.match(await balancer.servers('web'), found, 'after maintenance');
+  t.equal((await fetch(`http://127.0.0.1:${port}`)).status, 200, 'although users are sent there');
 });
 
 t.test('over TCP', { skip }, async (t) => {
