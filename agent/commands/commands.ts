@@ -1,0 +1,73 @@
+/**
+ * How a message that changes something is carried out: its epoch is looked at, commands of one service follow one
+ * another, an id that comes while it is being worked on shares that work, and the journal remembers the rest.
+ */
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Command } from '@fleet/protocol/messages/command.ts';
+import type { Entry, Journal } from '../releases/journal.ts';
+import type { Epochs } from './epochs.ts';
+
+export interface Request {
+  command: Command;
+  service: string;
+  version?: string;
+}
+
+export interface Commands {
+  /** `act` is done once for each command id, whatever becomes of the link meanwhile. */
+  perform<T>(method: string, request: Request, act: (entry: Entry) => Promise<T>): Promise<T>;
+  /** In its turn and with the epoch looked at, but never remembered: for answers that describe the disk of this moment. */
+  observe<T>(method: string, request: Request, look: () => Promise<T>): Promise<T>;
+  /** Work of the agent's own, in turn with the commands of a service. */
+  inTurn<T>(service: string, act: () => Promise<T>): Promise<T>;
+  /** Takes nothing new. Resolves when what runs has ended. */
+  stop(): Promise<void>;
+}
+
+export function createCommands({ epochs, journal }: { epochs: Epochs; journal: Journal }): Commands {
+  const running = new Map<string, { subject: string; work: Promise<unknown> }>();
+  const last = new Map<string, Promise<unknown>>();
+  let stopping = false;
+
+  function inTurn<T>(service: string, act: () => Promise<T>): Promise<T> {
+    const turn = (last.get(service) ?? Promise.resolve()).then(act);
+    const settled = turn.catch(() => undefined);
+    last.set(service, settled);
+    settled.then(() => {
+      if (last.get(service) === settled) last.delete(service);
+    });
+    return turn;
+  }
+
+  async function share<T>(
+    method: string,
+    request: Request,
+    work: (subject: string) => Promise<T>,
+  ): Promise<T> {
+    const { command, service, version } = request;
+    const subject = [method, service, version].filter(Boolean).join(' ');
+    const twin = running.get(command.id);
+    if (twin && twin.subject === subject) return twin.work as Promise<T>;
+    if (twin) throw new FleetError('bad_request', `command ${command.id} is ${twin.subject}, not ${subject}`);
+    if (stopping) throw new FleetError('stopping', `the agent is stopping and takes no ${method}`);
+    const begun = epochs.admit(command).then(() => inTurn(service, () => work(subject)));
+    running.set(command.id, { subject, work: begun });
+    try {
+      return await begun;
+    } finally {
+      running.delete(command.id);
+    }
+  }
+
+  return {
+    inTurn,
+    perform: (method, request, act) =>
+      share(method, request, (subject) => journal.perform(request.command, subject, act)),
+    observe: (method, request, look) => share(method, request, look),
+    async stop() {
+      stopping = true;
+      while (running.size + last.size > 0)
+        await Promise.allSettled([...last.values(), ...[...running.values()].map(({ work }) => work)]);
+    },
+  };
+}

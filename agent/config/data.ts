@@ -1,0 +1,78 @@
+/** The agent's own directory: one agent at a time, and one id that outlives its restarts. */
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { identify, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import { errnoOf, ifThere, randomName, writeDurably } from '../disk/durable.ts';
+
+export interface DataDirectory {
+  instance: string;
+  epochs: string;
+  journal: string;
+  /** Lets another agent have it. */
+  release(): Promise<void>;
+}
+
+/** Throws `data_in_use` while another agent lives in it. */
+export async function takeDataDirectory(path: string): Promise<DataDirectory> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  const lock = join(path, 'lock');
+  await takeLock(lock);
+  return {
+    instance: await instanceIn(join(path, 'instance')),
+    epochs: join(path, 'epochs.json'),
+    journal: join(path, 'journal'),
+    release: () => rm(lock, { force: true }),
+  };
+}
+
+/** Linked into place with its content, so that nobody ever reads a lock without an owner. */
+async function takeLock(lock: string): Promise<void> {
+  const mine = `${lock}.${randomName()}`;
+  await writeFile(mine, JSON.stringify(identify(process.pid)), { flag: 'wx', mode: 0o600 });
+  try {
+    while (!(await linkedTo(mine, lock))) {
+      const owner = await ownerOf(lock);
+      if (owner && lives(owner))
+        throw new FleetError('data_in_use', `another agent (pid ${owner.pid}) runs with ${lock}`, {
+          next: 'Stop it first, or give this one a --data directory of its own.',
+        });
+      await setAside(lock, owner);
+    }
+  } finally {
+    await rm(mine, { force: true });
+  }
+}
+
+async function linkedTo(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function ownerOf(lock: string): Promise<ProcessIdentity | undefined> {
+  const text = await ifThere(readFile(lock, 'utf8'));
+  return text === undefined ? undefined : (JSON.parse(text) as ProcessIdentity);
+}
+
+/** Takes a dead owner's lock away; gives it back where somebody living took it in between. */
+async function setAside(lock: string, dead: ProcessIdentity | undefined): Promise<void> {
+  const aside = `${lock}.${randomName()}`;
+  if ((await ifThere(rename(lock, aside).then(() => true))) === undefined) return;
+  const taken = await ownerOf(aside);
+  if (taken && taken.pid !== dead?.pid && lives(taken)) await linkedTo(aside, lock);
+  await rm(aside, { force: true });
+}
+
+async function instanceIn(path: string): Promise<string> {
+  const known = await ifThere(readFile(path, 'utf8'));
+  if (known) return known.trim();
+  const instance = randomUUID();
+  await writeDurably(path, `${instance}\n`);
+  return instance;
+}

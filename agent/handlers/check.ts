@@ -1,0 +1,34 @@
+import { runChecks } from '@fleet/checks/runChecks.ts';
+import type { CheckResult } from '@fleet/protocol/messages/check.ts';
+import type { AgentMethods, Handlers } from '@fleet/protocol/messages/methods.ts';
+import type { Host } from '../host.ts';
+import { type Home, homeOf } from '../releases/layout.ts';
+import { requireRelease } from '../releases/release.ts';
+import { stateOf } from '../steps/report.ts';
+import { environmentOf } from '../steps/runtime.ts';
+import { valuesFor } from '../steps/values.ts';
+
+export function checkHandlers(host: Host): Pick<Handlers<AgentMethods>, 'check.smoke'> {
+  return {
+    'check.smoke': async ({ service, version, values: given, skip, onceOnly }, { signal }) => {
+      const home = homeOf(host.root, service);
+      const release = await requireRelease(home, version);
+      const values = valuesFor(release.service, version, given);
+      const checks = release.service.smoke.filter(({ name }) => !skip.includes(name));
+      if (checks.length === 0) return { results: [await checkRunning(host, home, version)] };
+      const environment = environmentOf({ host, home, release, values });
+      const context = { values, cwd: release.directory, environment, signal };
+      return { results: await runChecks(checks, context, { onceOnly }) };
+    },
+  };
+}
+
+/** Where there is no check to run, that it runs is what can be said of it. */
+async function checkRunning(host: Host, home: Home, version: string): Promise<CheckResult> {
+  const began = host.clock();
+  const { state, version: started } = await stateOf(host, home);
+  const passed = state === 'running' && started === version;
+  const detail =
+    started === version ? `it is ${state}` : `${started ?? 'nothing'} was started, not ${version}`;
+  return { name: 'running', passed, tries: 1, ms: host.clock() - began, detail };
+}

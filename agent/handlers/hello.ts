@@ -1,0 +1,32 @@
+/** What the agent says of itself on every new connection, before anything else. */
+
+import { bootId } from '@fleet/process/proc.ts';
+import { PROTOCOL } from '@fleet/protocol/messages/hello.ts';
+import type { ControllerMethods, Request } from '@fleet/protocol/messages/methods.ts';
+import type { Labels } from '@fleet/protocol/words.ts';
+import { freeBytes } from '../disk/room.ts';
+import type { Host } from '../host.ts';
+import self from '../package.json' with { type: 'json' };
+import { homeOf, listReleases, listServices, readCurrent } from '../releases/layout.ts';
+
+export async function sayHello(host: Host, labels: Labels): Promise<Request<ControllerMethods, 'hello'>> {
+  const services = await listServices(host.root);
+  return {
+    protocol: PROTOCOL,
+    agent: self.version,
+    host: host.name,
+    instance: host.instance,
+    labels,
+    platform: `${process.platform}-${process.arch}`,
+    bootId: bootId(),
+    services: await Promise.all(
+      services.map(async (service) => {
+        const home = homeOf(host.root, service);
+        // A directory in the place of `current` is told when something is to be activated.
+        const current = await readCurrent(home).catch(() => null);
+        return { service, current, releases: (await listReleases(home)).sort() };
+      }),
+    ),
+    freeDisk: await freeBytes(host.root),
+  };
+}

@@ -1,0 +1,30 @@
+import type { AgentMethods, Handlers } from '@fleet/protocol/messages/methods.ts';
+import type { Commands } from '../commands/commands.ts';
+import type { Host } from '../host.ts';
+import { activateRelease } from '../releases/activate.ts';
+import { commitRelease } from '../releases/install.ts';
+import { homeOf } from '../releases/layout.ts';
+import { considerOffer } from '../releases/offer.ts';
+import { pruneReleases } from '../releases/prune.ts';
+
+type ReleaseMethods = 'release.offer' | 'release.commit' | 'release.activate' | 'release.prune';
+
+export function releaseHandlers(
+  host: Host,
+  commands: Commands,
+): Pick<Handlers<AgentMethods>, ReleaseMethods> {
+  const home = (service: string) => homeOf(host.root, service);
+  return {
+    // Not from the journal: after an interruption the same offer is answered with what has arrived since.
+    'release.offer': (offer) =>
+      commands.observe('release.offer', offer, () => considerOffer(home(offer.service), offer)),
+    'release.commit': (request) =>
+      commands.perform('release.commit', request, () => commitRelease(home(request.service), request)),
+    'release.activate': (request) =>
+      commands.perform('release.activate', request, (entry) =>
+        activateRelease(home(request.service), request, entry, host.clock),
+      ),
+    'release.prune': (request) =>
+      commands.perform('release.prune', request, () => pruneReleases(home(request.service), request)),
+  };
+}

@@ -1,0 +1,25 @@
+/** What the agent acts with. All of it is handed in, so that a simulation can put its own in place. */
+import type { run } from '@fleet/process/run.ts';
+import type { Run } from '@fleet/protocol/service.ts';
+import type { Logger } from 'pino';
+import type { Supervisor } from './supervisors/supervisor.ts';
+
+export interface Host {
+  name: string;
+  /** The agent's own id, which outlives its restarts. */
+  instance: string;
+  /** Releases go to ROOT/SERVICE/releases/VERSION. */
+  root: string;
+  /** Runs a hook. */
+  run: typeof run;
+  supervisorFor(run: Run): Supervisor;
+  /** What every program of a service finds in its environment. */
+  environment: Readonly<Record<string, string>>;
+  /** Monotonic milliseconds. */
+  clock(): number;
+  /** Wall time in milliseconds, for people and for what is days old. */
+  now(): number;
+  log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Fires when the agent waits no longer for what runs. */
+  leaving: AbortSignal;
+}

@@ -1,0 +1,55 @@
+/** The agent's program: settings, the real host, signals. Nothing else knows every part. */
+import { mkdir, realpath } from 'node:fs/promises';
+import { cleanEnvironment } from '@fleet/process/environment.ts';
+import { run } from '@fleet/process/run.ts';
+import pino from 'pino';
+import { runAgent } from './agent.ts';
+import { HELP, readSettings } from './config/config.ts';
+import { takeDataDirectory } from './config/data.ts';
+import { supervisorFor } from './supervisors/kinds.ts';
+
+/** Resolves when the agent was asked to stop and has. Throws `bad_request`, `bad_config`, `data_in_use`. */
+export async function main(argv: string[]): Promise<void> {
+  const settings = await readSettings(argv);
+  if (settings === 'help') {
+    process.stdout.write(`${HELP}\n`);
+    return;
+  }
+  const log = pino(
+    { level: process.env.FLEET_LOG ?? 'info', base: { host: settings.host } },
+    pino.destination(2),
+  );
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  process.on('unhandledRejection', (error) => {
+    log.fatal({ err: error }, 'a fault in the agent; the services go on');
+    process.exit(1);
+  });
+
+  await mkdir(settings.root, { recursive: true });
+  const root = await realpath(settings.root);
+  const data = await takeDataDirectory(settings.data);
+  try {
+    await runAgent({
+      host: {
+        name: settings.host,
+        instance: data.instance,
+        root,
+        run,
+        supervisorFor,
+        environment: cleanEnvironment(),
+        clock: () => performance.now(),
+        now: () => Date.now(),
+        log,
+      },
+      controller: settings.controller,
+      labels: settings.labels,
+      epochs: data.epochs,
+      journal: data.journal,
+      log,
+      stop: stop.signal,
+    });
+  } finally {
+    await data.release();
+  }
+}

@@ -1,0 +1,72 @@
+/** Which release `current` names, and which ones it named before. */
+import { readFile, rename, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
+import { diskError, ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
+import type { Entry } from './journal.ts';
+import { type Home, listReleases, readCurrent } from './layout.ts';
+import { requireRelease } from './release.ts';
+
+type Activate = Request<AgentMethods, 'release.activate'>;
+
+/** `clock`: monotonic milliseconds. */
+export async function activateRelease(
+  home: Home,
+  { version, identity }: Activate,
+  entry: Entry,
+  clock: () => number,
+): Promise<Reply<AgentMethods, 'release.activate'>> {
+  const release = await requireRelease(home, version);
+  if (release.identity !== identity)
+    throw new FleetError('version_exists', `${home.service} ${version} is on this host with other content`, {
+      next: 'Deploy again: staging compares the content.',
+    });
+  // Asked once, however often the command is done: after a crash behind the switch, `current` would say what it is now.
+  const from = await entry.part('from', { repeatable: true }, () => readCurrent(home));
+  const began = clock();
+  if ((await readCurrent(home)) !== version) await switchTo(home, version);
+  const switchMs = clock() - began;
+  await rememberActivation(home, version);
+  return { from, changed: from !== version, switchMs };
+}
+
+/** A link renamed over a link: whoever opens `current` meanwhile gets the old release or the new one. */
+async function switchTo(home: Home, version: string): Promise<void> {
+  const temporary = join(home.directory, `.current-${randomName()}`);
+  try {
+    await symlink(join('releases', version), temporary);
+    await rename(temporary, home.current);
+    await syncPath(home.directory);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    const known = diskError(error, home.current);
+    if (known.code === 'disk_full') throw known;
+    throw new FleetError('switch_failed', `${home.current} could not be switched: ${known.message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Versions, newest activation first, each once; also ones that are no longer on the disk are not in it. */
+export async function readActivations(home: Home): Promise<string[]> {
+  const text = await ifThere(readFile(home.activations, 'utf8'));
+  return text === undefined ? [] : (JSON.parse(text) as string[]);
+}
+
+async function rememberActivation(home: Home, version: string): Promise<void> {
+  const before = await readActivations(home);
+  if (before[0] === version) return;
+  await writeActivations(home, [version, ...before.filter((other) => other !== version)]);
+}
+
+export async function writeActivations(home: Home, versions: string[]): Promise<void> {
+  await writeDurably(home.activations, JSON.stringify(versions));
+}
+
+/** What is on the disk: newest activation first, then what was never active, by name. */
+export async function orderedReleases(home: Home): Promise<{ activated: string[]; others: string[] }> {
+  const present = await listReleases(home);
+  const activated = (await readActivations(home)).filter((version) => present.includes(version));
+  return { activated, others: present.filter((version) => !activated.includes(version)).sort() };
+}

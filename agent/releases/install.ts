@@ -1,0 +1,120 @@
+/** From two received streams to a release: decoded, unpacked, linked, synced, and only then visible under its name. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { decodeManifest } from '@fleet/artifact/manifest.ts';
+import { recordStats } from '@fleet/artifact/stats.ts';
+import { unpack } from '@fleet/artifact/unpack.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Manifest } from '@fleet/protocol/manifest.ts';
+import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
+import { service as sealedService } from '@fleet/protocol/service.ts';
+import { ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
+import {
+  type Home,
+  makeHome,
+  manifestPath,
+  parsePartName,
+  partPath,
+  releaseDirectory,
+  sealedPath,
+  statsPath,
+} from './layout.ts';
+import { listParts } from './receive.ts';
+import { findRelease, type Sealed, verifyRelease } from './release.ts';
+import { linkShared } from './shared.ts';
+
+type Commit = Request<AgentMethods, 'release.commit'>;
+
+/** Partial streams that nobody came back for. */
+const PART_KEPT_MS = 7 * 24 * 3_600_000;
+
+/** Does nothing where the release is there already. */
+export async function commitRelease(
+  home: Home,
+  { version, identity }: Commit,
+): Promise<Reply<AgentMethods, 'release.commit'>> {
+  const there = await findRelease(home, version);
+  if (there?.identity === identity) return sizeOf(await verifyRelease(home, there));
+
+  await makeHome(home);
+  const { manifest, bytes } = await readManifest(home, version, identity);
+  const artifact = partPath(home, version, 'artifact', manifest.artifact.sha256);
+  if ((await ifThere(stat(artifact)))?.size !== manifest.artifact.size)
+    throw notWhole(home, version, 'artifact');
+
+  const tree = join(home.staging, randomName());
+  try {
+    await unpack({ artifact, manifest, into: tree });
+    await publish(home, manifest, bytes, tree);
+  } catch (error) {
+    await rm(tree, { recursive: true, force: true });
+    // Bytes that are not what they should be are of no use to a next try.
+    if (error instanceof FleetError && error.code === 'bad_archive') await removeParts(home, version);
+    throw error;
+  }
+  await removeParts(home, version);
+  return sizeOf(manifest);
+}
+
+async function publish(home: Home, manifest: Manifest, bytes: Buffer, tree: string): Promise<void> {
+  const { version, identity, sealed } = manifest;
+  const { shared } = sealedService.parse(sealed);
+  const stats = await recordStats(tree, manifest);
+  await linkShared(home, version, tree, shared);
+  await writeDurably(manifestPath(home, version), bytes);
+  await writeDurably(statsPath(home, version), JSON.stringify(stats));
+  await writeDurably(sealedPath(home, version), JSON.stringify({ identity, sealed } satisfies Sealed));
+  await rename(tree, releaseDirectory(home, version));
+  await syncPath(home.releases);
+  await syncPath(home.staging);
+}
+
+async function readManifest(
+  home: Home,
+  version: string,
+  identity: string,
+): Promise<{ manifest: Manifest; bytes: Buffer }> {
+  const [part] = await listParts(home, version, 'manifest');
+  if (!part) throw notWhole(home, version, 'manifest');
+  const bytes = await readFile(part.path);
+  if (createHash('sha256').update(bytes).digest('hex') !== part.sha256)
+    throw notWhole(home, version, 'manifest');
+  const manifest = decodeManifest(bytes);
+  const { service } = manifest;
+  if (service !== home.service || manifest.version !== version || manifest.identity !== identity)
+    throw new FleetError(
+      'bad_archive',
+      `the manifest is of ${service} ${manifest.version} (${manifest.identity.slice(0, 12)}), not of ${home.service} ${version} (${identity.slice(0, 12)})`,
+    );
+  return { manifest, bytes };
+}
+
+function notWhole(home: Home, version: string, part: string): FleetError {
+  return new FleetError(
+    'transfer_failed',
+    `the ${part} of ${home.service} ${version} is not whole on this host`,
+    {
+      next: 'Deploy again: what is missing is sent.',
+    },
+  );
+}
+
+function sizeOf(manifest: Manifest): { files: number; bytes: number } {
+  const files = manifest.files.filter((entry) => entry.type === 'file');
+  return { files: files.length, bytes: files.reduce((sum, { size }) => sum + size, 0) };
+}
+
+async function removeParts(home: Home, version: string): Promise<void> {
+  for (const part of ['manifest', 'artifact'] as const)
+    for (const { path } of await listParts(home, version, part)) await rm(path, { force: true });
+}
+
+/** What crashed runs left in staging. `now`: wall time in milliseconds. */
+export async function sweepStaging(home: Home, now: number): Promise<void> {
+  for (const name of (await ifThere(readdir(home.staging))) ?? []) {
+    const path = join(home.staging, name);
+    if (parsePartName(name) && now - (await stat(path)).mtimeMs < PART_KEPT_MS) continue;
+    await rm(path, { recursive: true, force: true });
+  }
+}

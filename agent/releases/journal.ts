@@ -1,0 +1,178 @@
+/**
+ * What the agent was told to do and how it ended, one file a command, so that a command that comes twice acts once.
+ *
+ * A record is written before its command acts and again when it has ended. One that was started and never ended belongs to
+ * an agent that died in the middle: its command is done again when it is sent again. That is right for everything that
+ * first looks what already holds. What must not happen twice inside a command is a part with its own outcome in the record.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { asFleetError, type ErrorBody, FleetError, fromBody } from '@fleet/protocol/errors.ts';
+import type { Command } from '@fleet/protocol/messages/command.ts';
+import { ifThere, syncPath, writeDurably } from '../disk/durable.ts';
+
+const KEPT_RECORDS = 2000;
+const KEPT_MS = 30 * 24 * 3_600_000;
+
+type Outcome =
+  | { state: 'started' }
+  | { state: 'done'; value: unknown }
+  | { state: 'failed'; error: ErrorBody };
+
+interface CommandRecord {
+  id: string;
+  /** Method, service and version: a repeated id must mean the same. */
+  subject: string;
+  why: string;
+  startedAt: string;
+  endedAt?: string;
+  outcome: Outcome;
+  parts: Record<string, Outcome>;
+}
+
+/**
+ * Failures that are not remembered. They say that something was missing on the way here, not that the work went wrong, so
+ * the same command may succeed when it comes again: room on the disk, bytes of a release, the link, an agent that stops.
+ */
+const PASSING: ReadonlySet<string> = new Set([
+  'disk_full',
+  'transfer_failed',
+  'no_release',
+  'link_lost',
+  'timeout',
+  'stopping',
+]);
+
+export interface Entry {
+  /**
+   * A part of the command, done at most once: when the command is done again, a part that has ended gives its recorded
+   * value or error. One that was interrupted is done again if it is repeatable, else it throws `hook_interrupted`.
+   */
+  part<T>(name: string, options: { repeatable: boolean }, act: () => Promise<T>): Promise<T>;
+}
+
+export interface Journal {
+  /** Does the command, or gives the outcome that is recorded under its id. */
+  perform<T>(command: Command, subject: string, act: (entry: Entry) => Promise<T>): Promise<T>;
+}
+
+/** `now`: wall time in milliseconds; it only decides which records are old. */
+export async function openJournal(directory: string, now: () => number): Promise<Journal> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const known = await forgetOld(directory, now());
+  /** Outcomes that the disk had no room for: as good as recorded while the agent lives. */
+  const unwritten = new Map<string, CommandRecord>();
+
+  const nameOf = (id: string) => `${createHash('sha256').update(id).digest('hex')}.json`;
+  const write = (record: CommandRecord) =>
+    writeDurably(join(directory, nameOf(record.id)), JSON.stringify(record));
+
+  async function find(id: string): Promise<CommandRecord | undefined> {
+    const text = await ifThere(readFile(join(directory, nameOf(id)), 'utf8'));
+    return unwritten.get(id) ?? (text === undefined ? undefined : (JSON.parse(text) as CommandRecord));
+  }
+
+  async function begin(command: Command, subject: string): Promise<CommandRecord> {
+    const startedAt = new Date(now()).toISOString();
+    const { id, why } = command;
+    const record: CommandRecord = { id, subject, why, startedAt, outcome: { state: 'started' }, parts: {} };
+    await write(record);
+    known.add(nameOf(id));
+    for (const oldest of known) {
+      if (known.size <= KEPT_RECORDS) break;
+      known.delete(oldest);
+      await rm(join(directory, oldest), { force: true });
+    }
+    return record;
+  }
+
+  /** What has been done is done, whether or not the disk has room to say so: the truth is told either way. */
+  async function keep(record: CommandRecord): Promise<void> {
+    try {
+      await write(record);
+      unwritten.delete(record.id);
+    } catch {
+      unwritten.set(record.id, record);
+    }
+  }
+
+  async function end(record: CommandRecord, outcome: Outcome): Promise<void> {
+    record.outcome = outcome;
+    record.endedAt = new Date(now()).toISOString();
+    await keep(record);
+  }
+
+  function entryOf(record: CommandRecord): Entry {
+    return {
+      async part<T>(name: string, { repeatable }: { repeatable: boolean }, act: () => Promise<T>) {
+        const before = record.parts[name];
+        if (before?.state === 'done') return before.value as T;
+        if (before?.state === 'failed') throw fromBody(before.error);
+        if (before?.state === 'started') throw interrupted(name, record.subject);
+        if (!repeatable) {
+          record.parts[name] = { state: 'started' };
+          await write(record);
+        }
+        try {
+          const value = await act();
+          record.parts[name] = { state: 'done', value };
+          return value;
+        } catch (thrown) {
+          const error = asFleetError(thrown);
+          if (!PASSING.has(error.code)) record.parts[name] = { state: 'failed', error: error.toJSON() };
+          throw error;
+        } finally {
+          await keep(record);
+        }
+      },
+    };
+  }
+
+  return {
+    async perform<T>(command: Command, subject: string, act: (entry: Entry) => Promise<T>): Promise<T> {
+      const found = await find(command.id);
+      if (found && found.subject !== subject)
+        throw new FleetError('bad_request', `command ${command.id} was ${found.subject}, not ${subject}`);
+      if (found?.outcome.state === 'done') return found.outcome.value as T;
+      if (found?.outcome.state === 'failed') throw fromBody(found.outcome.error);
+
+      const record = found ?? (await begin(command, subject));
+      try {
+        const value = await act(entryOf(record));
+        await end(record, { state: 'done', value });
+        return value;
+      } catch (thrown) {
+        const error = asFleetError(thrown);
+        if (!PASSING.has(error.code)) await end(record, { state: 'failed', error: error.toJSON() });
+        throw error;
+      }
+    },
+  };
+}
+
+function interrupted(name: string, subject: string): FleetError {
+  return new FleetError(
+    'hook_interrupted',
+    `${name} was interrupted in the middle (${subject}) and must not run twice`,
+    {
+      next: 'Look on the host how far it got, put it right by hand, then deploy again. A hook that may run twice says repeatable: true in fleet.yaml.',
+      data: { hook: name },
+    },
+  );
+}
+
+/** Names of the records that stay, oldest first. */
+async function forgetOld(directory: string, now: number): Promise<Set<string>> {
+  const records: Array<{ name: string; at: number }> = [];
+  for (const name of await readdir(directory)) {
+    const { mtimeMs } = await stat(join(directory, name));
+    records.push({ name, at: name.endsWith('.json') ? mtimeMs : Number.NEGATIVE_INFINITY });
+  }
+  records.sort((a, b) => a.at - b.at);
+  const kept = records.slice(-KEPT_RECORDS).filter(({ at }) => now - at <= KEPT_MS);
+  const names = new Set(kept.map(({ name }) => name));
+  for (const { name } of records) if (!names.has(name)) await rm(join(directory, name));
+  await syncPath(directory);
+  return names;
+}

@@ -1,0 +1,95 @@
+/**
+ * Paths that outlive releases. ROOT/SERVICE/shared/PATH holds them, and each release has a relative link in their place.
+ */
+import { cp, lstat, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { dirname, join, posix, relative } from 'node:path';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import { ifThere, randomName, syncPath, syncTree } from '../disk/durable.ts';
+import { type Home, releaseDirectory } from './layout.ts';
+
+/** `./data/` and `data` are the same path. Throws `bad_config` for paths that cannot be linked. */
+export function sharedPaths(written: string[]): string[] {
+  const paths = [...new Set(written.map((path) => posix.normalize(path).replace(/\/+$/, '')))].sort();
+  for (const path of paths) {
+    const outer = paths.find((other) => path.startsWith(`${other}/`));
+    if (path === '.' || outer !== undefined)
+      throw new FleetError(
+        'bad_config',
+        `the shared path ${path} cannot be linked: ${outer ?? 'it'} is all of it`,
+        {
+          next: 'Name separate paths below `shared` in fleet.yaml.',
+        },
+      );
+  }
+  return paths;
+}
+
+/**
+ * Links every shared path into `tree`, the unpacked release that will be `version`. What a release brings is the first
+ * content of a path that is not there yet; later releases find what the service has made of it.
+ */
+export async function linkShared(home: Home, version: string, tree: string, shared: string[]): Promise<void> {
+  for (const path of sharedPaths(shared)) {
+    const kept = join(home.shared, path);
+    const packed = join(tree, path);
+    await makeWay(tree, path);
+    await mkdir(dirname(kept), { recursive: true });
+    if (!(await ifThere(lstat(kept)))) {
+      if (await ifThere(lstat(packed))) await copyDurably(packed, kept);
+      else await mkdir(kept);
+      await syncPath(dirname(kept));
+    }
+    await rm(packed, { recursive: true, force: true });
+    await symlink(targetOf(home, version, path), packed);
+    await syncPath(dirname(packed));
+  }
+}
+
+function targetOf(home: Home, version: string, path: string): string {
+  return relative(dirname(join(releaseDirectory(home, version), path)), join(home.shared, path));
+}
+
+/** The first shared path whose link is not the one that was made, if there is one. */
+export async function findUnlinked(
+  home: Home,
+  version: string,
+  shared: string[],
+): Promise<string | undefined> {
+  for (const path of sharedPaths(shared)) {
+    const link = join(releaseDirectory(home, version), path);
+    const target = await readlink(link).catch(() => undefined);
+    if (target !== targetOf(home, version, path)) return path;
+  }
+  return undefined;
+}
+
+/** Directories on the way to a shared path. A link there would lead the agent elsewhere, so it is refused. */
+async function makeWay(tree: string, path: string): Promise<void> {
+  let at = tree;
+  for (const name of posix.dirname(path).split('/')) {
+    at = join(at, name);
+    const found = await ifThere(lstat(at));
+    if (found === undefined) await mkdir(at);
+    else if (!found.isDirectory())
+      throw new FleetError(
+        'bad_archive',
+        `the shared path ${path} goes through ${name}, which is no directory`,
+        {
+          next: 'Name another path below `shared` in fleet.yaml, or pack a directory there.',
+        },
+      );
+  }
+}
+
+/** shared/ may be a disk of its own, so this copies; the name appears when the copy is whole. */
+async function copyDurably(from: string, to: string): Promise<void> {
+  const temporary = join(dirname(to), `.${randomName()}`);
+  try {
+    await cp(from, temporary, { recursive: true, verbatimSymlinks: true, errorOnExist: true, force: false });
+    await syncTree(temporary);
+    await rename(temporary, to);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,33 @@
+/** Hooks of an agent that was killed in the middle of them. Their outcome is lost, and they must not run beside the next ones. */
+import { readFileSync } from 'node:fs';
+import { allPids } from '@fleet/process/proc.ts';
+
+/** Marks what a hook starts with the agent that started it. Services do not carry it. */
+export const HOOK = 'FLEET_HOOK_OF';
+
+/** Kills them, before the agent runs any hook of its own. Returns how many processes there were. */
+export function endLeftovers(instance: string): number {
+  const ended = new Set<number>();
+  for (let before = -1; ended.size > before; ) {
+    before = ended.size;
+    for (const pid of allPids())
+      if (!ended.has(pid) && carries(pid, `${HOOK}=${instance}`) && kill(pid)) ended.add(pid);
+  }
+  return ended.size;
+}
+
+function carries(pid: number, entry: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(entry);
+  } catch {
+    return false; // gone, or another user's
+  }
+}
+
+function kill(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false;
+  }
+}

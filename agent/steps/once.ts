@@ -1,0 +1,30 @@
+/** A step that one host does for all of them, such as a migration. */
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
+import type { Host } from '../host.ts';
+import type { Entry } from '../releases/journal.ts';
+import type { Home } from '../releases/layout.ts';
+import { requireRelease } from '../releases/release.ts';
+import { runHook } from './hooks.ts';
+import { valuesFor } from './values.ts';
+
+type Once = Request<AgentMethods, 'step.once'>;
+
+export async function runOnce(
+  host: Host,
+  home: Home,
+  request: Once,
+  entry: Entry,
+): Promise<Reply<AgentMethods, 'step.once'>> {
+  const { version, name } = request;
+  const release = await requireRelease(home, version);
+  const values = valuesFor(release.service, version, request.values);
+  const step = release.service.once.find((once) => once.name === name);
+  if (!step)
+    throw new FleetError('bad_request', `${home.service} ${version} has no once step ${name}`, {
+      data: { known: release.service.once.map((once) => once.name) },
+    });
+  const began = host.clock();
+  const output = await runHook({ host, home, release, values }, name, step, entry);
+  return { output, ms: host.clock() - began };
+}

@@ -1,0 +1,39 @@
+/** The agent's own account of a service, from the disk and the process table and from nothing that it remembers. */
+import type { AgentMethods, Reply } from '@fleet/protocol/messages/methods.ts';
+import type { ServiceState } from '@fleet/protocol/messages/step.ts';
+import type { Host } from '../host.ts';
+import { orderedReleases } from '../releases/activate.ts';
+import { type Home, readCurrent } from '../releases/layout.ts';
+import { findRelease } from '../releases/release.ts';
+import { readStarted } from '../releases/started.ts';
+import { instanceOf } from './runtime.ts';
+
+export async function reportService(host: Host, home: Home): Promise<Reply<AgentMethods, 'step.report'>> {
+  const current = await readCurrent(home).catch(() => null);
+  const { state, version } = await stateOf(host, home);
+  const running = state === 'running' ? version : null;
+  const named = running ?? current;
+  const release = named === null ? undefined : await findRelease(home, named);
+  const { activated, others } = await orderedReleases(home);
+  return {
+    current,
+    running,
+    identity: release?.identity ?? null,
+    state,
+    releases: [...activated, ...others],
+  };
+}
+
+/** What the supervisor says of the version that was last started. */
+export async function stateOf(
+  host: Host,
+  home: Home,
+): Promise<{ state: ServiceState; version: string | null }> {
+  const started = await readStarted(home);
+  if (!started) return { state: 'stopped', version: null };
+  const { version, values } = started;
+  const release = await findRelease(home, version);
+  if (!release) return { state: 'unknown', version };
+  const instance = instanceOf({ host, home, release, values });
+  return { state: await host.supervisorFor(instance.run).status(instance), version };
+}

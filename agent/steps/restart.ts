@@ -1,0 +1,79 @@
+/** Stop what runs, start what `current` names. */
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
+import type { HookName } from '@fleet/protocol/service.ts';
+import type { Host } from '../host.ts';
+import type { Entry } from '../releases/journal.ts';
+import { type Home, readCurrent } from '../releases/layout.ts';
+import { requireRelease } from '../releases/release.ts';
+import { writeStarted } from '../releases/started.ts';
+import { runHook } from './hooks.ts';
+import { joinOutputs, type Output } from './output.ts';
+import { instanceOf, type Runtime } from './runtime.ts';
+import { stopRunning } from './stop.ts';
+import { valuesFor } from './values.ts';
+
+type Restart = Request<AgentMethods, 'step.restart'>;
+
+export async function restartService(
+  host: Host,
+  home: Home,
+  request: Restart,
+  entry: Entry,
+): Promise<Reply<AgentMethods, 'step.restart'>> {
+  const { version, lenientStop } = request;
+  const release = await requireRelease(home, version);
+  const values = valuesFor(release.service, version, request.values);
+  const current = await readCurrent(home);
+  if (current !== version)
+    throw new FleetError(
+      'no_release',
+      `current names ${current ?? 'nothing'}, so ${version} cannot be started`,
+      {
+        next: `Deploy ${home.service} ${version}: it is activated before it is started.`,
+      },
+    );
+
+  const began = host.clock();
+  const stopped = await entry.part('stop', { repeatable: true }, () =>
+    stopRunning(host, home, entry, { lenient: lenientStop, standIn: release }),
+  );
+  const between = host.clock();
+  const outputs = await startRelease({ host, home, release, values }, entry);
+  return {
+    changed: true,
+    output: joinOutputs([...stopped.outputs, ...outputs]),
+    stopMs: between - began,
+    startMs: host.clock() - between,
+  };
+}
+
+/** Its hooks and its program. Throws `hook_failed` and `start_failed`. */
+async function startRelease(runtime: Runtime, entry: Entry): Promise<Output[]> {
+  const { host, home, release, values } = runtime;
+  const { hooks, run } = release.service;
+  const supervisor = host.supervisorFor(run);
+  const instance = instanceOf(runtime);
+  const outputs: Output[] = [];
+  const hook = async (name: HookName) => {
+    const found = hooks[name];
+    if (found) outputs.push(await runHook(runtime, name, found, entry));
+  };
+
+  await hook('before_start');
+  // Before the start, so that a crash behind it leaves a service that is known.
+  await writeStarted(home, { version: release.version, values, wanted: true });
+  try {
+    await supervisor.start(instance);
+  } catch (error) {
+    await writeStarted(home, { version: release.version, values, wanted: false });
+    throw error;
+  }
+  const state = await supervisor.status(instance);
+  if (state !== 'running')
+    throw new FleetError('start_failed', `${home.service} ${release.version} is ${state} after its start`, {
+      next: `See what it printed: fleet logs ${home.service} --host ${host.name}`,
+    });
+  await hook('after_start');
+  return outputs;
+}
