@@ -1,0 +1,34 @@
+/** What a plan needs to know of one host. Kept with the deployment, because the way back is planned from it too. */
+import { digest, hostName, values, versionName } from '@fleet/protocol/words.ts';
+import { z } from 'zod';
+
+export const hostFacts = z.strictObject({
+  host: hostName,
+  /** The balancer's name for it; null where the environment has no balancer. */
+  server: z.string().nullable(),
+  /** Values of the declared variables, for the version that comes. */
+  values,
+  /** What it ran before, by its own report; null on a host that has never had the service. */
+  prior: z.strictObject({ version: versionName, identity: digest, values }).nullable(),
+  /** The version runs here already, with the same content and values. */
+  already: z.boolean(),
+  /** An earlier deployment left it hidden. */
+  hiddenByFleet: z.boolean(),
+});
+export type HostFacts = z.infer<typeof hostFacts>;
+
+/** Whether fleet had it hidden in the balancer at the end. */
+const hidden = z.boolean();
+/** What an agent reported at the end of a deployment, or why nothing is known. */
+export const finalReport = z.union([
+  z.strictObject({
+    known: z.literal(true),
+    current: versionName.nullable(),
+    running: versionName.nullable(),
+    identity: digest.nullable(),
+    state: z.enum(['running', 'stopped', 'failed', 'unknown']),
+    hidden,
+  }),
+  z.strictObject({ known: z.literal(false), why: z.string(), hidden }),
+]);
+export type FinalReport = z.infer<typeof finalReport>;

@@ -1,0 +1,90 @@
+/** The end of a deployment: what every agent itself says, the recap, old releases removed, and the lock freed last. */
+import { randomUUID } from 'node:crypto';
+import type { Recap } from '@fleet/protocol/api/recap.ts';
+import { asFleetError } from '@fleet/protocol/errors.ts';
+import type { Deps } from './context.ts';
+import type { Course } from './course.ts';
+import { type FinalReport, finalReport, hostFacts } from './facts.ts';
+import { Parked } from './perform.ts';
+import { recapOf } from './recap.ts';
+
+const REPORT_MS = 10_000;
+
+export async function finish(course: Course): Promise<void> {
+  const { deps } = course;
+  const { id } = course.deployment;
+  await deps.store.steps.skipPending(id);
+  await Promise.all(
+    course.hosts.map(async ({ host }) =>
+      deps.store.deployments.saveReport(id, host, await reportOf(course, host)),
+    ),
+  );
+  if (deps.parking.aborted) throw new Parked();
+  await prune(course);
+  await endWithRecap(id, deps);
+}
+
+/** Ends a deployment, planned or not, with its recap and exit status. */
+export async function endWithRecap(id: number, deps: Deps): Promise<void> {
+  const recap = await computeRecap(id, deps);
+  const state = recap.state === 'running' ? 'failed' : recap.state;
+  await deps.store.deployments.end(id, { state, exit: recap.exit }, { type: 'deployment.ended', recap });
+}
+
+/** The recap as it stands now: for a deployment that has ended, as it ended. */
+export async function computeRecap(id: number, deps: Pick<Deps, 'store'>): Promise<Recap> {
+  const deployment = await deps.store.deployments.get(id);
+  const hosts = await deps.store.deployments.hosts(id);
+  return recapOf({
+    deployment,
+    hosts: hosts.map(({ facts, report }) => ({
+      facts: hostFacts.parse(facts),
+      report: report === null ? null : finalReport.parse(report),
+    })),
+    steps: await deps.store.steps.list(id),
+    now: new Date(),
+  });
+}
+
+async function reportOf({ deployment, deps }: Course, host: string): Promise<FinalReport> {
+  const { service, environment } = deployment;
+  const hidden = await deps.store.hidden.has(service, environment, host);
+  try {
+    const report = await deps.agents.ask(
+      host,
+      'step.report',
+      { service },
+      { timeoutMs: REPORT_MS, signal: deps.parking },
+    );
+    const { current, running, identity, state } = report;
+    return { known: true, current, running, identity, state, hidden };
+  } catch (error) {
+    return { known: false, why: asFleetError(error).message, hidden };
+  }
+}
+
+/** Old releases go once the new one is verified. A host where that fails keeps them, which harms nothing. */
+async function prune({ deployment, deps, hosts, settings, steps }: Course): Promise<void> {
+  const verified = hosts.filter(({ host }) =>
+    steps.some((step) => step.host === host && step.kind === 'record' && step.outcome === 'ok'),
+  );
+  await Promise.all(
+    verified.map(async ({ host, prior }) => {
+      const protect = [deployment.version, prior?.version].filter(
+        (version) => version !== null && version !== undefined,
+      );
+      const command = {
+        id: `${deps.store.fleet}:${deployment.id}:prune:${randomUUID()}`,
+        fleet: deps.store.fleet,
+        epoch: deps.store.epoch,
+        why: `deployment ${deployment.id}`,
+      };
+      const body = { command, service: deployment.service, keep: settings.keep, protect };
+      await deps.agents
+        .ask(host, 'release.prune', body, { timeoutMs: 60_000, signal: deps.parking })
+        .catch((error: unknown) => {
+          deps.log.warn({ err: error, host, deployment: deployment.id }, 'old releases were not removed');
+        });
+    }),
+  );
+}

@@ -1,0 +1,116 @@
+/** What holds on the hosts before a deployment: asked of the agents, and completed from the rollback points. */
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Service } from '@fleet/protocol/service.ts';
+import type { Values } from '@fleet/protocol/words.ts';
+import { fillTemplate, type Placed, valuesFor } from '../config/config.ts';
+import type { HostRecord } from '../store/hosts.ts';
+import type { RollbackPoint } from '../store/rollbackPoints.ts';
+import type { Deps } from './context.ts';
+import type { HostFacts } from './facts.ts';
+import { readRelease } from './releaseFiles.ts';
+
+const REPORT_MS = 5000;
+
+export interface Target {
+  version: string;
+  identity: string;
+  variables: Service['variables'];
+}
+
+/** Throws `missing_variable` where a declared variable has no value on a host. `target` is null for a plan before its build. */
+export async function gatherFacts(
+  deps: Deps,
+  placed: Placed,
+  hosts: readonly HostRecord[],
+  target: Target | null,
+): Promise<HostFacts[]> {
+  const points = await deps.store.rollbackPoints.list(placed.service, placed.environment);
+  const hidden = await deps.store.hidden.list();
+  return Promise.all(
+    hosts.map(async (host): Promise<HostFacts> => {
+      const configured = valuesFor(placed, host);
+      const values = target === null ? configured : declaredValues(target, configured, host.host);
+      const newest = points.find((point) => point.host === host.host);
+      const runs = await whatRuns(deps, placed.service, host);
+      const prior = runs && {
+        ...runs,
+        values: await priorValues(deps, placed.service, runs.version, points, host.host, configured),
+      };
+      return {
+        host: host.host,
+        server: placed.balancer === undefined ? null : fillTemplate(placed.balancer.server, host),
+        values,
+        prior: prior && { version: prior.version, identity: prior.identity, values: prior.values },
+        already:
+          target !== null &&
+          runs?.running === true &&
+          runs.version === target.version &&
+          runs.identity === target.identity &&
+          newest?.version === target.version &&
+          sameValues(newest.values, values),
+        hiddenByFleet: hidden.some(
+          (record) =>
+            record.host === host.host &&
+            record.service === placed.service &&
+            record.environment === placed.environment,
+        ),
+      };
+    }),
+  );
+}
+
+/** Values of just the variables that the version declares: what an environment gives beyond them is for other versions. */
+export function declaredValues(target: Target, configured: Values, host: string): Values {
+  const values: Values = {};
+  for (const [name, { default: fallback }] of Object.entries(target.variables)) {
+    const value = configured[name] ?? fallback;
+    if (value === undefined) {
+      throw new FleetError(
+        'missing_variable',
+        `${target.version} declares ${name}, which has no value on ${host}`,
+        {
+          next: `give ${name} a value in controller.yaml, or a default in fleet.yaml`,
+          data: { host, variable: name },
+        },
+      );
+    }
+    values[name] = value;
+  }
+  return values;
+}
+
+/** By the agent's own report; a host that does not answer is found out while staging. */
+async function whatRuns(deps: Deps, service: string, host: HostRecord) {
+  if (!deps.agents.isConnected(host.host)) return null;
+  const report = await deps.agents
+    .ask(host.host, 'step.report', { service }, { timeoutMs: REPORT_MS })
+    .catch(() => null);
+  if (report === null || report.current === null || report.identity === null) return null;
+  return {
+    version: report.current,
+    identity: report.identity,
+    running: report.state === 'running' && report.running === report.current,
+  };
+}
+
+/** The values that a version was verified with here; without such a record, what is configured of those that it declares. */
+async function priorValues(
+  deps: Deps,
+  service: string,
+  version: string,
+  points: readonly RollbackPoint[],
+  host: string,
+  configured: Values,
+): Promise<Values> {
+  const point = points.find((each) => each.host === host && each.version === version);
+  if (point !== undefined) return point.values;
+  const artifact = await deps.store.artifacts.byVersion(service, version);
+  if (artifact === undefined) return {};
+  const { sealed } = await readRelease(artifact);
+  return Object.fromEntries(Object.entries(configured).filter(([name]) => name in sealed.variables));
+}
+
+function sameValues(one: Values, other: Values): boolean {
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
+}

@@ -1,0 +1,182 @@
+/** One step: written before it starts, done by the driver of its kind, written after it ended. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StepKind } from '@fleet/protocol/api/plans.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import type { Outcome } from '@fleet/protocol/words.ts';
+import { deploymentTopic } from '../store/events.ts';
+import type { StepRecord } from '../store/steps.ts';
+import type { Deps, StepContext, StepResult } from './context.ts';
+import { type Course, factsOf } from './course.ts';
+import { stepArgs } from './step.ts';
+import { STEP_DRIVERS } from './steps/kinds.ts';
+
+/** The controller was asked to stop: the step stays begun, and goes on after the next start. */
+export class Parked extends Error {
+  constructor() {
+    super('parked until the controller starts again');
+  }
+}
+
+export const isBad = (outcome: Outcome | null) => outcome === 'failed' || outcome === 'unreachable';
+
+/** Performs a step and keeps `record` as the database has it. Throws only `Parked` and what the store throws. */
+export async function performStep(course: Course, record: StepRecord): Promise<void> {
+  const { deps, deployment } = course;
+  const { step, host, kind, rescue } = record;
+  if (deps.parking.aborted) throw new Parked();
+  const about = { step, host, kind, rescue };
+  await deps.store.steps.begin(deployment.id, step, { type: 'step.started', ...about, says: record.says });
+  record.state = 'running';
+
+  const started = deps.clock.now();
+  let result: StepResult | undefined;
+  let error: FleetError | undefined;
+  try {
+    result = await drive(kind, contextOf(course, record));
+  } catch (thrown) {
+    if (deps.parking.aborted) throw new Parked();
+    error = asFleetError(thrown);
+    if (error.code === 'internal')
+      deps.log.error({ err: thrown, deployment: deployment.id, step }, 'a step failed unforeseen');
+  }
+  const outcome: Outcome = result?.outcome ?? (isLost(error) ? 'unreachable' : 'failed');
+  const message = result?.message ?? error?.message ?? null;
+  const output = result?.output ?? outputOf(error);
+  await keepOutput(deps, deployment.id, step, output);
+
+  const ms = deps.clock.now() - started;
+  await deps.store.steps.end(
+    deployment.id,
+    step,
+    { outcome, message, error: error?.toJSON(), ms },
+    {
+      type: 'step.ended',
+      ...about,
+      outcome,
+      ms,
+      message,
+      next: error?.next,
+      output: error && output ? lastLines(output) : undefined,
+    },
+    result?.also,
+  );
+  Object.assign(record, { state: 'done', outcome, message, error: error?.toJSON() ?? null, ms });
+  if (error !== undefined) {
+    const next = error.next ?? `fleet logs --deployment ${deployment.id} --step ${step}`;
+    await deps.store.deployments.fail(deployment.id, {
+      host,
+      step: kind,
+      code: error.code,
+      message: error.message,
+      next,
+      output: lastLines(output),
+    });
+  }
+}
+
+function drive(kind: StepKind, context: StepContext): Promise<StepResult> {
+  const driver: { perform(context: never): Promise<StepResult> } = STEP_DRIVERS[kind];
+  // The arguments were decoded by the same kind that picks the driver, which the compiler cannot follow.
+  return driver.perform(context as never);
+}
+
+function contextOf(course: Course, record: StepRecord): StepContext {
+  const { deps, deployment, settings } = course;
+  const { step, host, kind, rescue } = record;
+  const signal = deps.parking;
+  return {
+    deployment,
+    args: stepArgs.parse(record.args),
+    facts: factsOf(course, host),
+    step,
+    deps,
+    signal,
+    patienceMs: settings.strategy.patience,
+    balancer: settings.balancer && { ...settings.balancer, driver: deps.balancer(settings.balancer.name) },
+    release: course.release,
+    memo: record.memo,
+    remember: async (memo) => {
+      record.memo = memo;
+      await deps.store.steps.remember(deployment.id, step, memo);
+    },
+    command: (part) => ({
+      id: `${deps.store.fleet}:${deployment.id}:${step}${part === undefined ? '' : `:${part}`}`,
+      fleet: deps.store.fleet,
+      epoch: deps.store.epoch,
+      why: `deployment ${deployment.id}`,
+    }),
+    ask: (method, body, { timeoutMs }) =>
+      patiently(deps, host, settings.strategy.patience, () =>
+        deps.agents.ask(host, method, body, { timeoutMs, signal }),
+      ),
+    progress: (done, of, unit) =>
+      deps.store.events.tell(deploymentTopic(deployment.id), {
+        type: 'step.progress',
+        step,
+        host,
+        kind,
+        rescue,
+        done,
+        of,
+        unit,
+      }),
+  };
+}
+
+/** A host that was there and is lost gets its time to come back; asked again with the same command, it answers once. */
+async function patiently<T>(
+  deps: Deps,
+  host: string,
+  patienceMs: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  const end = deps.clock.now() + patienceMs;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const left = end - deps.clock.now();
+      if (!isLost(asFleetError(error)) || left <= 0 || deps.parking.aborted) throw error;
+      const back = AbortSignal.any([deps.parking, AbortSignal.timeout(Math.ceil(left))]);
+      await deps.agents.whenConnected(host, back).catch(() => {
+        throw new FleetError('unreachable', `${host} did not come back in ${patienceMs / 1000}s`, {
+          next: `start its agent again; then fleet status says what runs there`,
+          cause: error,
+        });
+      });
+    }
+  }
+}
+
+const isLost = (error: FleetError | undefined) =>
+  error?.code === 'link_lost' || error?.code === 'unreachable';
+
+function outputOf(error: FleetError | undefined): string | undefined {
+  const output = error?.data.output;
+  if (typeof output === 'string') return output;
+  if (typeof output === 'object' && output !== null && 'text' in output && typeof output.text === 'string')
+    return output.text;
+  return undefined;
+}
+
+function lastLines(output: string | undefined): string | undefined {
+  return output === undefined || output === ''
+    ? undefined
+    : output.trimEnd().split('\n').slice(-20).join('\n');
+}
+
+export function outputPath(outputs: string, deployment: number, step: number): string {
+  return join(outputs, String(deployment), `${step}.log`);
+}
+
+async function keepOutput(
+  deps: Deps,
+  deployment: number,
+  step: number,
+  output: string | undefined,
+): Promise<void> {
+  if (output === undefined || output === '') return;
+  await mkdir(join(deps.outputs, String(deployment)), { recursive: true });
+  await writeFile(outputPath(deps.outputs, deployment, step), output);
+}

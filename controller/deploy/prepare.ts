@@ -1,0 +1,120 @@
+/** From what was asked to a plan: placement, hosts, what holds on them, and what the gates say. Nothing is touched or stored. */
+import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import { type Placed, placementOf } from '../config/config.ts';
+import type { Refusal } from '../gates/gate.ts';
+import { refusals } from '../gates/gates.ts';
+import type { ArtifactRecord } from '../store/artifacts.ts';
+import type { HostRecord } from '../store/hosts.ts';
+import type { Deps } from './context.ts';
+import type { HostFacts } from './facts.ts';
+import { gatherFacts } from './gather.ts';
+import { type Plan, plan } from './plan.ts';
+import { readRelease } from './releaseFiles.ts';
+import { selectHosts } from './select.ts';
+import type { Settings } from './settings.ts';
+
+export type Asked = Omit<PlanRequest, 'version' | 'ref'>;
+
+export interface Targeted {
+  placed: Placed;
+  /** All of the environment's hosts, and those that are asked for. */
+  all: HostRecord[];
+  hosts: HostRecord[];
+}
+
+/** Throws `unknown_service`, `unknown_environment`, `unknown_host`, `no_hosts`. */
+export async function target(
+  deps: Deps,
+  asked: Pick<Asked, 'service' | 'environment' | 'hosts' | 'roles'>,
+): Promise<Targeted> {
+  const placed = placementOf(deps.config, asked.service, asked.environment);
+  const known = await deps.store.hosts.list();
+  return { placed, all: selectHosts(placed, known, {}), hosts: selectHosts(placed, known, asked) };
+}
+
+export interface Prepared {
+  plan: Plan;
+  facts: HostFacts[];
+  settings: Settings;
+  refusals: Refusal[];
+  notes: string[];
+}
+
+/** `artifact` is null for the plan of a version that has yet to be built. */
+export async function prepare(
+  deps: Deps,
+  kind: 'deploy' | 'rollback',
+  asked: Asked,
+  targeted: Targeted,
+  artifact: ArtifactRecord | null,
+): Promise<Prepared> {
+  const { placed, all, hosts } = targeted;
+  const release = artifact && (await readRelease(artifact));
+  for (const name of asked.skipChecks) {
+    if (release === null || release.sealed.smoke.some((check) => check.name === name)) continue;
+    throw new FleetError('unknown_check', `${release.manifest.version} has no smoke check ${name}`, {
+      next: `its checks are ${release.sealed.smoke.map((check) => check.name).join(', ') || 'none'}`,
+    });
+  }
+  const facts = await gatherFacts(
+    deps,
+    placed,
+    hosts,
+    release && {
+      version: release.manifest.version,
+      identity: release.manifest.identity,
+      variables: release.sealed.variables,
+    },
+  );
+  const settings = settingsOf(deps, asked, placed);
+  const once = release?.sealed.once ?? [];
+  const onceOn = placed.once_on ?? hosts[0]!.host;
+  const made = plan({
+    kind,
+    version: release?.manifest.version ?? 'the-new-version',
+    identity: release?.manifest.identity ?? '0'.repeat(64),
+    hosts: facts,
+    strategy: settings.strategy,
+    once,
+    onceOn,
+    skipChecks: asked.skipChecks,
+  });
+  const notes: string[] = [];
+  if (release === null) notes.push('once steps are known after the build: fleet.yaml declares them');
+  if (kind === 'deploy' && once.length > 0 && !hosts.some((host) => host.host === onceOn)) {
+    notes.push(
+      `${once.map((each) => each.name).join(', ')} will not run: ${onceOn} runs once steps, and it is not among the hosts`,
+    );
+  }
+  for (const host of hosts)
+    if (!deps.agents.isConnected(host.host)) notes.push(`${host.host} is not connected`);
+  const hiddenTogether = Math.max(
+    0,
+    ...made.phases.map(
+      (phase) => phase.lanes.filter((lane) => lane.steps.some((step) => step.args.kind === 'hide')).length,
+    ),
+  );
+  const input = { service: placed.service, environment: placed.environment, strategy: settings.strategy };
+  return {
+    plan: made,
+    facts,
+    settings,
+    refusals: await refusals({
+      ...input,
+      hasBalancer: settings.balancer !== null,
+      hosts: all.length,
+      hiddenTogether,
+    }),
+    notes,
+  };
+}
+
+function settingsOf(deps: Deps, asked: Asked, placed: Placed): Settings {
+  const { strategy, balancer } = placed;
+  return {
+    strategy: { ...strategy, batch: asked.batch ?? strategy.batch, settle: asked.soak ?? strategy.settle },
+    balancer: balancer === undefined ? null : { name: balancer.name, backend: balancer.backend },
+    keep: deps.config.services[placed.service]!.keep,
+  };
+}

@@ -1,0 +1,152 @@
+/**
+ * The recap: a pure function of the steps and of what each agent itself reported at the end. Where the two disagree it says
+ * so, and what is not known is never green.
+ */
+import type { Recap, RecapHost } from '@fleet/protocol/api/recap.ts';
+import { CODES } from '@fleet/protocol/errors.ts';
+import type { DeploymentRecord } from '../store/deployments.ts';
+import type { StepRecord } from '../store/steps.ts';
+import type { FinalReport, HostFacts } from './facts.ts';
+
+export interface RecapInput {
+  deployment: DeploymentRecord;
+  hosts: ReadonlyArray<{ facts: HostFacts; report: FinalReport | null }>;
+  steps: readonly StepRecord[];
+  now: Date;
+}
+
+export function recapOf(input: RecapInput): Recap {
+  const { deployment } = input;
+  const hosts = input.hosts.map(({ facts, report }) => {
+    const steps = input.steps.filter((step) => step.host === facts.host);
+    return {
+      ...hostRecap(deployment, facts, report, steps),
+      green: isGreen(deployment, report, steps),
+      before: isAsBefore(facts, report),
+    };
+  });
+  const ended = deployment.endedAt === null ? input.now : new Date(deployment.endedAt);
+  const green = hosts.every((host) => host.green) && deployment.failure === null;
+  const before = hosts.length > 0 && hosts.every((host) => host.before);
+  return {
+    deployment: deployment.id,
+    service: deployment.service,
+    version: deployment.version,
+    environment: deployment.environment,
+    state: stateOf(deployment, hosts.length > 0, green, before),
+    durationMs: ended.getTime() - new Date(deployment.startedAt).getTime(),
+    hosts: hosts.map(({ green: _, before: __, ...host }) => host),
+    failure: deployment.failure,
+    exit: exitOf(deployment, hosts.length > 0, green, before),
+  };
+}
+
+function stateOf(
+  deployment: DeploymentRecord,
+  planned: boolean,
+  green: boolean,
+  before: boolean,
+): Recap['state'] {
+  if (green) return 'succeeded';
+  if (deployment.state === 'aborting' || deployment.state === 'aborted') return 'aborted';
+  if (!planned && deployment.failure !== null)
+    return exitOf(deployment, planned, green, before) === 3 ? 'refused' : 'failed';
+  return before ? 'restored' : 'failed';
+}
+
+/** 0 all verified on the version; 5 failed, and all verified on what they ran before; else 1. Before a plan, the error decides. */
+function exitOf(deployment: DeploymentRecord, planned: boolean, green: boolean, before: boolean): number {
+  if (!planned && deployment.failure !== null) {
+    const { code } = deployment.failure;
+    return code in CODES ? CODES[code as keyof typeof CODES].exit : 1;
+  }
+  if (green) return 0;
+  return before ? 5 : 1;
+}
+
+function isGreen(
+  deployment: DeploymentRecord,
+  report: FinalReport | null,
+  steps: readonly StepRecord[],
+): boolean {
+  const well = steps.every(
+    (step) =>
+      !step.rescue && (step.outcome === 'ok' || step.outcome === 'changed' || step.outcome === 'ignored'),
+  );
+  return well && report !== null && runs(report, deployment.version);
+}
+
+function runs(report: FinalReport, version: string | null): boolean {
+  return (
+    report.known &&
+    report.running === version &&
+    report.current === version &&
+    (version === null || report.state === 'running')
+  );
+}
+
+function isAsBefore(facts: HostFacts, report: FinalReport | null): boolean {
+  if (report === null || report.hidden !== facts.hiddenByFleet) return false;
+  if (facts.prior === null) return report.known && report.running === null && report.current === null;
+  return runs(report, facts.prior.version) && report.known && report.identity === facts.prior.identity;
+}
+
+function hostRecap(
+  deployment: DeploymentRecord,
+  facts: HostFacts,
+  report: FinalReport | null,
+  all: readonly StepRecord[],
+): RecapHost {
+  // Staging that went well touched nothing that a request could notice: a host that only got that far counts as never started.
+  const steps = all.filter(
+    (step) => step.kind !== 'stage' || (step.outcome !== 'ok' && step.outcome !== 'changed'),
+  );
+  const count = (...outcomes: Array<StepRecord['outcome']>) =>
+    steps.filter((step) => outcomes.includes(step.outcome)).length;
+  const rescue = steps.filter((step) => step.rescue);
+  const rescued =
+    rescue.length > 0 && rescue.every((step) => step.outcome === 'ok' || step.outcome === 'changed');
+  const unknown = report !== null && !report.known;
+  const unreachable = count('unreachable');
+  return {
+    host: facts.host,
+    ok: count('ok', 'changed'),
+    changed: count('changed'),
+    unreachable: unknown ? Math.max(1, unreachable) : unreachable,
+    failed: count('failed'),
+    skipped: count('skipped'),
+    rescued: rescued ? 1 : 0,
+    ignored: count('ignored'),
+    running: report?.known ? report.running : null,
+    notes: notesOf(deployment, report, all),
+  };
+}
+
+function notesOf(
+  deployment: DeploymentRecord,
+  report: FinalReport | null,
+  steps: readonly StepRecord[],
+): string[] {
+  const notes: string[] = [];
+  const recorded =
+    steps.some((step) => step.kind === 'record' && step.outcome === 'ok') &&
+    !steps.some((step) => step.rescue);
+  if (report?.hidden)
+    notes.push('stays hidden in the balancer until a deployment or rollback brings it back');
+  if (steps.some((step) => step.kind === 'hide' && isForeign(step.memo)))
+    notes.push('was hidden by somebody else before, and stays so');
+  if (report === null) return notes;
+  if (!report.known) notes.push(`not known what runs: ${report.why}`);
+  else if (recorded && !runs(report, deployment.version)) {
+    notes.push(
+      `was verified on ${deployment.version}, and now reports current ${report.current ?? 'none'}, running ${report.running ?? 'none'} (${report.state})`,
+    );
+  } else if (report.running !== report.current) {
+    notes.push(`current is ${report.current ?? 'none'}, but ${report.running ?? 'nothing'} runs`);
+  }
+  return notes;
+}
+
+function isForeign(memo: unknown): boolean {
+  return typeof memo === 'object' && memo !== null && 'foreign' in memo && memo.foreign === true;
+}

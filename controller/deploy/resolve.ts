@@ -1,0 +1,115 @@
+/** Which version: one that exists, or one that is built now. The only way from here to a build. */
+import type { FleetEvent } from '@fleet/protocol/api/events.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import { build } from '../build/build.ts';
+import type { ArtifactRecord } from '../store/artifacts.ts';
+import type { Deps } from './context.ts';
+import { unknownVersion } from './course.ts';
+
+type Tell = (event: FleetEvent) => Promise<unknown>;
+
+export interface Wanted {
+  service: string;
+  version?: string | undefined;
+  ref?: string | undefined;
+}
+
+export interface BuildDirs {
+  git: string;
+  work: string;
+  artifacts: string;
+  logs: string;
+}
+
+export interface Builder {
+  store: Deps['store'];
+  config: Deps['config'];
+  turns: Deps['turns'];
+  clock: Deps['clock'];
+  dirs: BuildDirs;
+}
+
+export type BuildEnded = Extract<FleetEvent, { type: 'build.ended' }>;
+/** How a build ended, with the event that tells of it: the caller keeps both in one commit. */
+export type Built =
+  | { artifact: ArtifactRecord; error: null; event: BuildEnded }
+  | { artifact: null; error: FleetError; event: BuildEnded };
+
+export async function existing(
+  { store }: Pick<Builder, 'store'>,
+  service: string,
+  version: string,
+): Promise<ArtifactRecord> {
+  const artifact = await store.artifacts.byVersion(service, version);
+  if (artifact === undefined) throw unknownVersion(service, version);
+  return artifact;
+}
+
+/** Builds a ref, or the service's own. Builds of one service take turns: the second one finds what the first has built. */
+export async function buildVersion(
+  builder: Builder,
+  wanted: Wanted,
+  tell: Tell,
+  signal: AbortSignal,
+): Promise<Built> {
+  const { source } = builder.config.services[wanted.service]!;
+  const ref = wanted.ref ?? ('git' in source ? source.ref : source.directory);
+  const started = builder.clock.now();
+  const ended = (version: string | null, built: boolean, error: FleetError | null): BuildEnded => ({
+    type: 'build.ended',
+    version,
+    built,
+    ms: builder.clock.now() - started,
+    error: error?.toJSON() ?? null,
+  });
+  await tell({ type: 'build.started', service: wanted.service, ref });
+  try {
+    const { artifact, built } = await builder.turns.take(`build/${wanted.service}`, () =>
+      buildNow(builder, wanted, tell, signal),
+    );
+    return { artifact, error: null, event: ended(artifact.version, built, null) };
+  } catch (thrown) {
+    const error = signal.aborted
+      ? new FleetError('aborted', `the build of ${wanted.service} was stopped`)
+      : asFleetError(thrown);
+    return { artifact: null, error, event: ended(null, false, error) };
+  }
+}
+
+async function buildNow(builder: Builder, wanted: Wanted, tell: Tell, signal: AbortSignal) {
+  const { artifacts } = builder.store;
+  const { service } = wanted;
+  const since =
+    (await artifacts.list(service)).find((artifact) => artifact.commit !== null)?.commit ?? undefined;
+  const made = await build({
+    service,
+    source: builder.config.services[service]!.source,
+    ref: wanted.ref,
+    version: wanted.version,
+    dirs: builder.dirs,
+    existing: {
+      bySourceKey: (key) => artifacts.bySourceKey(service, key),
+      byVersion: (version) => artifacts.byVersion(service, version),
+    },
+    since,
+    note: (text) => void tell({ type: 'build.note', text }),
+    signal,
+  });
+  const { manifest } = made;
+  const artifact: ArtifactRecord = {
+    service,
+    version: manifest.version,
+    identity: manifest.identity,
+    sourceKey: made.sourceKey,
+    ref: manifest.source.ref,
+    commit: manifest.source.commit ?? null,
+    platform: manifest.platform,
+    size: manifest.artifact.size,
+    artifactPath: made.artifactPath,
+    manifestPath: made.manifestPath,
+    notes: made.notes,
+    builtAt: new Date().toISOString(),
+  };
+  if (made.built) await artifacts.add(artifact);
+  return { artifact: (await artifacts.byVersion(service, manifest.version)) ?? artifact, built: made.built };
+}

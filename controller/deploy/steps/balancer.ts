@@ -1,0 +1,65 @@
+/** What hide, drain, unhide and settle ask of the environment's balancer. */
+import { isVisible, type ServerState } from '@fleet/balancers/balancer.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import { z } from 'zod';
+import { until } from '../clock.ts';
+import type { StepContext } from '../context.ts';
+
+type AtBalancer = Pick<StepContext, 'balancer' | 'deps' | 'signal'>;
+
+/** Whether somebody else had taken the server out: kept by `hide`, and then left as it was. */
+export const hideMemo = z.strictObject({ foreign: z.boolean() });
+
+/** A balancer may take a moment to show what it was told; after this long it has not done it. */
+const READ_BACK_MS = 5000;
+const LOOK_MS = 50;
+
+export function driverOf(context: AtBalancer) {
+  if (context.balancer === null) throw new Error('a step for a balancer was planned where there is none');
+  return context.balancer;
+}
+
+export async function look(
+  context: AtBalancer,
+  server: string,
+): Promise<{ me: ServerState; visible: number; others: number }> {
+  const { driver, backend, name } = driverOf(context);
+  const servers = await driver.servers(backend);
+  const me = servers.find((each) => each.name === server);
+  if (me === undefined) {
+    throw new FleetError(
+      'balancer_unknown',
+      `balancer ${name} has no server ${server} in ${backend}, only ${servers.map((each) => each.name).join(', ') || 'none'}`,
+      {
+        next: `add the server to ${backend}, or correct balancer.server in controller.yaml`,
+      },
+    );
+  }
+  const visible = servers.filter(isVisible).length;
+  return { me, visible, others: visible - (isVisible(me) ? 1 : 0) };
+}
+
+/** Tells the balancer, and reads back that it did it. */
+export async function setAndReadBack(
+  context: AtBalancer,
+  server: string,
+  admin: ServerState['admin'],
+): Promise<void> {
+  const { driver, backend, name } = driverOf(context);
+  await driver.set(backend, server, admin);
+  const seen = await until(
+    context.deps.clock,
+    { withinMs: READ_BACK_MS, everyMs: LOOK_MS, signal: context.signal },
+    async () => ((await look(context, server)).me.admin === admin ? true : undefined),
+  );
+  if (!seen) {
+    const { me } = await look(context, server);
+    throw new FleetError(
+      'balancer_refused',
+      `balancer ${name} was told to set ${backend}/${server} to ${admin} and reports ${me.admin}`,
+      {
+        next: 'look at the balancer: something else may be setting this server',
+      },
+    );
+  }
+}

@@ -1,0 +1,18 @@
+/** Run a once step, such as a migration, on the one host that runs it. The agent sees to it that it runs once. */
+import type { StepDriver } from '../context.ts';
+
+export const once: StepDriver<'once'> = {
+  kind: 'once',
+  async perform(context) {
+    const { version, name, values } = context.args;
+    const { sealed } = await context.release(version);
+    const timeout = sealed.once.find((each) => each.name === name)?.timeout ?? 0;
+    const { output, ms } = await context.ask(
+      'step.once',
+      { command: context.command(), service: context.deployment.service, version, name, values },
+      // The agent ends it at its own deadline; this one only guards against an agent that does not.
+      { timeoutMs: timeout + 60_000 },
+    );
+    return { outcome: 'changed', message: `${name} ran in ${(ms / 1000).toFixed(1)}s`, output: output.text };
+  },
+};

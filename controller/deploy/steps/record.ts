@@ -1,0 +1,50 @@
+/** Ask the agent what really runs, and only then record the version as verified here: the rollback point. */
+import { FleetError } from '@fleet/protocol/errors.ts';
+import { addRollbackPoint, leaveVersion } from '../../store/rollbackPoints.ts';
+import type { StepDriver } from '../context.ts';
+
+export const record: StepDriver<'record'> = {
+  kind: 'record',
+  async perform(context) {
+    const { version, identity, values } = context.args;
+    const { deployment, facts } = context;
+    const { service, environment } = deployment;
+    const report = await context.ask('step.report', { service }, { timeoutMs: 30_000 });
+    if (
+      report.current !== version ||
+      report.running !== version ||
+      report.identity !== identity ||
+      report.state !== 'running'
+    ) {
+      throw new FleetError(
+        'check_failed',
+        `${facts.host} was given ${version} and reports current ${report.current ?? 'none'}, running ${report.running ?? 'none'} (${report.state})`,
+        { next: 'look at the service’s log: fleet logs' },
+      );
+    }
+    return {
+      outcome: 'ok',
+      message: `${version} verified`,
+      also: async (trx) => {
+        if (deployment.kind === 'rollback' && facts.prior !== null && facts.prior.version !== version) {
+          await leaveVersion(trx, {
+            service,
+            environment,
+            host: facts.host,
+            version: facts.prior.version,
+            deployment: deployment.id,
+          });
+        }
+        await addRollbackPoint(trx, {
+          deployment: deployment.id,
+          service,
+          environment,
+          host: facts.host,
+          version,
+          identity,
+          values,
+        });
+      },
+    };
+  },
+};

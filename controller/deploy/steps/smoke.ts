@@ -1,0 +1,44 @@
+/** The version's own smoke checks, on the host, before users come back to it. */
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { CheckResult } from '@fleet/protocol/messages/check.ts';
+import type { StepContext, StepDriver } from '../context.ts';
+
+export const smoke: StepDriver<'smoke'> = {
+  kind: 'smoke',
+  async perform(context) {
+    const results = await runSmoke(context, false);
+    const failed = results.filter((result) => !result.passed);
+    if (failed.length > 0) throw checkFailed(context.args.version, failed);
+    return {
+      outcome: 'ok',
+      message: results.map((result) => `${result.name} passed`).join(', ') || 'no checks',
+    };
+  },
+};
+
+type Checked = Pick<StepContext<'smoke' | 'settle'>, 'args' | 'ask' | 'release' | 'deployment'>;
+
+export async function runSmoke(context: Checked, onceOnly: boolean): Promise<CheckResult[]> {
+  const { version, values, skip } = context.args;
+  const { sealed } = await context.release(version);
+  const longest = Math.max(0, ...sealed.smoke.map((check) => check.within + check.timeout));
+  const { results } = await context.ask(
+    'check.smoke',
+    { service: context.deployment.service, version, values, skip, onceOnly },
+    { timeoutMs: longest + 30_000 },
+  );
+  return results;
+}
+
+export function checkFailed(version: string, failed: readonly CheckResult[]): FleetError {
+  const first = failed[0]!;
+  const tries = first.tries === 1 ? '1 try' : `${first.tries} tries`;
+  return new FleetError(
+    'check_failed',
+    `${version}: ${first.name} did not pass in ${(first.ms / 1000).toFixed(1)}s, ${tries}: ${first.detail}`,
+    {
+      next: 'look at the service’s log: fleet logs',
+      data: { output: failed.map((result) => `${result.name}: ${result.detail}`).join('\n') },
+    },
+  );
+}

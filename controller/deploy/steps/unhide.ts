@@ -1,0 +1,45 @@
+/** Show a host again. Done when the balancer itself reports it up, not when it was told to. */
+import { isVisible } from '@fleet/balancers/balancer.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import { until } from '../clock.ts';
+import type { StepContext, StepDriver } from '../context.ts';
+import { driverOf, look } from './balancer.ts';
+
+export const unhide: StepDriver<'unhide'> = {
+  kind: 'unhide',
+  async perform(context) {
+    const { server, timeoutMs } = context.args;
+    const { deployment, facts } = context;
+    if (await hiddenByOthers(context)) return { outcome: 'ok', message: 'stays hidden, as it was before' };
+    const { driver, backend, name } = driverOf(context);
+    const seen = await until(
+      context.deps.clock,
+      { withinMs: timeoutMs, everyMs: 50, signal: context.signal },
+      async () => {
+        const state = await look(context, server);
+        if (isVisible(state.me)) return state;
+        if (state.me.admin !== 'ready') await driver.set(backend, server, 'ready');
+        return undefined;
+      },
+    );
+    if (!seen) {
+      throw new FleetError(
+        'balancer_refused',
+        `balancer ${name} was told to show ${server} and does not report it up after ${timeoutMs / 1000}s`,
+        {
+          next: `look at the balancer’s health check of ${backend}/${server}: the host is well by its own checks, but hidden`,
+        },
+      );
+    }
+    await context.deps.store.hidden.close(deployment.service, deployment.environment, facts.host);
+    return { outcome: 'ok', message: `visible, with ${seen.others} other${seen.others === 1 ? '' : 's'}` };
+  },
+};
+
+/** There is an open record exactly for the hosts that fleet itself hid. */
+async function hiddenByOthers(context: StepContext<'unhide'>): Promise<boolean> {
+  const { deployment, facts } = context;
+  const { me } = await look(context, context.args.server);
+  if (me.admin === 'ready') return false;
+  return !(await context.deps.store.hidden.has(deployment.service, deployment.environment, facts.host));
+}

@@ -1,0 +1,250 @@
+/** Deployments with their lock. A state changes in one transaction with the event that tells of it. */
+
+import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
+import type { FleetEvent } from '@fleet/protocol/api/events.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Selectable } from 'kysely';
+import { type Alongside, deploymentTopic, type Events } from './events.ts';
+import type { Db } from './open.ts';
+import { insertSteps, type NewStep } from './steps.ts';
+import type { Tables } from './tables.ts';
+
+export interface Failure {
+  host: string | null;
+  step: string | null;
+  code: string;
+  message: string;
+  next?: string | undefined;
+  output?: string | undefined;
+}
+
+export interface DeploymentRecord {
+  id: number;
+  kind: 'deploy' | 'rollback';
+  service: string;
+  environment: string;
+  version: string | null;
+  state: DeploymentState;
+  by: string;
+  why: string | null;
+  request: unknown;
+  /** As planned; null until there is a plan. */
+  settings: unknown;
+  failure: Failure | null;
+  exit: number | null;
+  startedAt: string;
+  endedAt: string | null;
+}
+
+export interface DeploymentHost {
+  host: string;
+  facts: unknown;
+  report: unknown;
+}
+
+export const FINAL: readonly DeploymentState[] = ['succeeded', 'failed', 'restored', 'refused', 'aborted'];
+
+export class Deployments {
+  readonly #db: Db;
+  readonly #events: Events;
+  constructor(db: Db, events: Events) {
+    this.#db = db;
+    this.#events = events;
+  }
+
+  /** Takes the lock on (service, environment) and creates the deployment, or throws `locked` and says who holds it. */
+  async begin(
+    asked: Pick<DeploymentRecord, 'kind' | 'service' | 'environment' | 'by' | 'why' | 'request'>,
+  ): Promise<number> {
+    const now = new Date().toISOString();
+    return this.#db.transaction().execute(async (trx) => {
+      const held = await trx
+        .selectFrom('locks')
+        .selectAll()
+        .where('service', '=', asked.service)
+        .where('environment', '=', asked.environment)
+        .executeTakeFirst();
+      if (held) {
+        throw new FleetError(
+          'locked',
+          `${asked.service} in ${asked.environment} is being deployed by ${held.owner} since ${held.since} (deployment ${held.deployment})`,
+          {
+            next: `fleet attach ${held.deployment} to watch it, fleet abort ${held.deployment} to stop it`,
+            data: { deployment: held.deployment, owner: held.owner, since: held.since },
+          },
+        );
+      }
+      const { id } = await trx
+        .insertInto('deployments')
+        .values({
+          kind: asked.kind,
+          service: asked.service,
+          environment: asked.environment,
+          state: 'resolving',
+          by: asked.by,
+          why: asked.why,
+          request: JSON.stringify(asked.request),
+          started_at: now,
+        })
+        .returning('id')
+        .executeTakeFirstOrThrow();
+      await trx
+        .insertInto('locks')
+        .values({
+          service: asked.service,
+          environment: asked.environment,
+          deployment: id,
+          owner: asked.by,
+          since: now,
+        })
+        .execute();
+      return id;
+    });
+  }
+
+  /** Stores the plan: from here on the deployment survives everything. */
+  async plan(
+    id: number,
+    plan: {
+      version: string;
+      digest: string;
+      settings: unknown;
+      hosts: Array<{ host: string; facts: unknown }>;
+      steps: NewStep[];
+    },
+    event: FleetEvent,
+  ): Promise<void> {
+    await this.#events.append(deploymentTopic(id), event, async (trx) => {
+      await trx
+        .updateTable('deployments')
+        .set({
+          state: 'running',
+          version: plan.version,
+          digest: plan.digest,
+          settings: JSON.stringify(plan.settings),
+        })
+        .where('id', '=', id)
+        .where('state', '=', 'resolving')
+        .execute();
+      const hosts = plan.hosts.map((host, position) => ({
+        deployment: id,
+        host: host.host,
+        position,
+        facts: JSON.stringify(host.facts),
+      }));
+      if (hosts.length > 0) await trx.insertInto('deployment_hosts').values(hosts).execute();
+      await insertSteps(trx, id, plan.steps);
+    });
+  }
+
+  /** Asks a deployment to stop at its next safe point. Gives the state that it is in now. */
+  async abort(id: number): Promise<DeploymentState> {
+    await this.#db
+      .updateTable('deployments')
+      .set({ state: 'aborting' })
+      .where('id', '=', id)
+      .where('state', 'in', ['resolving', 'running'])
+      .execute();
+    return (await this.get(id)).state;
+  }
+
+  async fail(id: number, failure: Failure): Promise<void> {
+    await this.#db
+      .updateTable('deployments')
+      .set({ failure: JSON.stringify(failure) })
+      .where('id', '=', id)
+      // The first failure is what the operator reads; later ones follow from it.
+      .where('failure', 'is', null)
+      .execute();
+  }
+
+  /** The end: final state, exit status and recap, and the lock is free, all in one commit. */
+  async end(
+    id: number,
+    end: { state: DeploymentState; exit: number },
+    event: FleetEvent,
+    also?: Alongside,
+  ): Promise<void> {
+    await this.#events.append(deploymentTopic(id), event, async (trx) => {
+      await also?.(trx);
+      await trx
+        .updateTable('deployments')
+        .set({ state: end.state, exit: end.exit, ended_at: new Date().toISOString() })
+        .where('id', '=', id)
+        .execute();
+      await trx.deleteFrom('locks').where('deployment', '=', id).execute();
+    });
+  }
+
+  async get(id: number): Promise<DeploymentRecord> {
+    const row = await this.#db.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirst();
+    if (!row)
+      throw new FleetError('unknown_deployment', `there is no deployment ${id}`, {
+        next: 'fleet history lists them',
+      });
+    return record(row);
+  }
+
+  async list(filter: {
+    service?: string | undefined;
+    environment?: string | undefined;
+    limit: number;
+  }): Promise<DeploymentRecord[]> {
+    let query = this.#db.selectFrom('deployments').selectAll().orderBy('id', 'desc').limit(filter.limit);
+    if (filter.service !== undefined) query = query.where('service', '=', filter.service);
+    if (filter.environment !== undefined) query = query.where('environment', '=', filter.environment);
+    return (await query.execute()).map(record);
+  }
+
+  async unfinished(): Promise<DeploymentRecord[]> {
+    const rows = await this.#db
+      .selectFrom('deployments')
+      .selectAll()
+      .where('state', 'not in', FINAL)
+      .orderBy('id')
+      .execute();
+    return rows.map(record);
+  }
+
+  async hosts(id: number): Promise<DeploymentHost[]> {
+    const rows = await this.#db
+      .selectFrom('deployment_hosts')
+      .selectAll()
+      .where('deployment', '=', id)
+      .orderBy('position')
+      .execute();
+    return rows.map((row) => ({
+      host: row.host,
+      facts: JSON.parse(row.facts),
+      report: row.report === null ? null : JSON.parse(row.report),
+    }));
+  }
+
+  async saveReport(id: number, host: string, report: unknown): Promise<void> {
+    await this.#db
+      .updateTable('deployment_hosts')
+      .set({ report: JSON.stringify(report) })
+      .where('deployment', '=', id)
+      .where('host', '=', host)
+      .execute();
+  }
+}
+
+function record(row: Selectable<Tables['deployments']>): DeploymentRecord {
+  return {
+    id: row.id,
+    kind: row.kind,
+    service: row.service,
+    environment: row.environment,
+    version: row.version,
+    state: row.state,
+    by: row.by,
+    why: row.why,
+    request: JSON.parse(row.request),
+    settings: row.settings === null ? null : JSON.parse(row.settings),
+    failure: row.failure === null ? null : (JSON.parse(row.failure) as Failure),
+    exit: row.exit,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+  };
+}

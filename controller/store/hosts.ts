@@ -1,0 +1,69 @@
+/** Hosts: every one that ever said hello, with what it said last. */
+import type { Labels } from '@fleet/protocol/words.ts';
+import type { Db } from './open.ts';
+
+export interface HostRecord {
+  host: string;
+  instance: string;
+  labels: Labels;
+  platform: string;
+  agent: string;
+  bootId: string;
+  freeDisk: number;
+  services: Array<{ service: string; current: string | null; releases: string[] }>;
+  lastSeen: string;
+}
+
+export class Hosts {
+  readonly #db: Db;
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  async save(host: Omit<HostRecord, 'lastSeen'>): Promise<void> {
+    const now = new Date().toISOString();
+    const said = {
+      instance: host.instance,
+      labels: JSON.stringify(host.labels),
+      platform: host.platform,
+      agent: host.agent,
+      boot_id: host.bootId,
+      free_disk: host.freeDisk,
+      services: JSON.stringify(host.services),
+      last_seen: now,
+    };
+    await this.#db
+      .insertInto('hosts')
+      .values({ host: host.host, first_seen: now, ...said })
+      .onConflict((conflict) => conflict.column('host').doUpdateSet(said))
+      .execute();
+  }
+
+  async list(): Promise<HostRecord[]> {
+    const rows = await this.#db.selectFrom('hosts').selectAll().orderBy('host').execute();
+    return rows.map((row) => ({
+      host: row.host,
+      instance: row.instance,
+      labels: JSON.parse(row.labels) as Labels,
+      platform: row.platform,
+      agent: row.agent,
+      bootId: row.boot_id,
+      freeDisk: row.free_disk,
+      services: JSON.parse(row.services) as HostRecord['services'],
+      lastSeen: row.last_seen,
+    }));
+  }
+
+  async seen(host: string): Promise<void> {
+    await this.#db
+      .updateTable('hosts')
+      .set({ last_seen: new Date().toISOString() })
+      .where('host', '=', host)
+      .execute();
+  }
+
+  async forget(host: string): Promise<boolean> {
+    const gone = await this.#db.deleteFrom('hosts').where('host', '=', host).executeTakeFirst();
+    return Number(gone.numDeletedRows) > 0;
+  }
+}

@@ -1,0 +1,109 @@
+/** The tables as kysely sees them. Columns named in JSON hold text that is decoded by the file that owns the table. */
+import type { Generated } from 'kysely';
+
+export interface Tables {
+  meta: { key: string; value: string };
+  hosts: {
+    host: string;
+    instance: string;
+    labels: string;
+    platform: string;
+    agent: string;
+    boot_id: string;
+    free_disk: number;
+    services: string;
+    first_seen: string;
+    last_seen: string;
+  };
+  artifacts: {
+    service: string;
+    version: string;
+    identity: string;
+    source_key: string;
+    ref: string;
+    commit_id: string | null;
+    platform: string;
+    size: number;
+    artifact_path: string;
+    manifest_path: string;
+    notes: string;
+    built_at: string;
+  };
+  builds: {
+    id: Generated<number>;
+    service: string;
+    ref: string;
+    state: 'running' | 'succeeded' | 'failed';
+    version: string | null;
+    built: number | null;
+    error: string | null;
+    started_at: string;
+    ended_at: string | null;
+  };
+  deployments: {
+    id: Generated<number>;
+    kind: 'deploy' | 'rollback';
+    service: string;
+    environment: string;
+    version: string | null;
+    state: 'resolving' | 'running' | 'aborting' | 'succeeded' | 'failed' | 'restored' | 'refused' | 'aborted';
+    by: string;
+    why: string | null;
+    request: string;
+    digest: string | null;
+    settings: string | null;
+    failure: string | null;
+    exit: number | null;
+    started_at: string;
+    ended_at: string | null;
+  };
+  deployment_hosts: {
+    deployment: number;
+    host: string;
+    position: number;
+    facts: string;
+    report: string | null;
+  };
+  steps: {
+    deployment: number;
+    step: number;
+    phase: number;
+    phase_name: string;
+    parallel: number;
+    host: string;
+    kind: string;
+    rescue: number;
+    args: string;
+    says: string;
+    state: 'pending' | 'running' | 'done';
+    outcome: string | null;
+    memo: string | null;
+    message: string | null;
+    error: string | null;
+    started_at: string | null;
+    ended_at: string | null;
+    ms: number | null;
+  };
+  events: { id: Generated<number>; topic: string; at: string; event: string };
+  rollback_points: {
+    id: Generated<number>;
+    deployment: number;
+    service: string;
+    environment: string;
+    host: string;
+    version: string;
+    identity: string;
+    variables: string;
+    at: string;
+    left_by: number | null;
+  };
+  locks: { service: string; environment: string; deployment: number; owner: string; since: string };
+  hidden: {
+    service: string;
+    environment: string;
+    host: string;
+    deployment: number;
+    reason: string;
+    since: string;
+  };
+}
