@@ -9,9 +9,13 @@ const KILLED_MS = 5_000;
 const LONGEST_PAUSE_MS = 50;
 
 /** Asks `done` again and again, first often, then less so; false where it did not become true in time. */
-export async function eventually(done: () => boolean, withinMs: number): Promise<boolean> {
+export async function eventually(
+  done: () => boolean,
+  withinMs: number,
+  longestPauseMs = LONGEST_PAUSE_MS,
+): Promise<boolean> {
   const until = performance.now() + withinMs;
-  for (let pause = 2; !done(); pause = Math.min(pause * 1.5, LONGEST_PAUSE_MS)) {
+  for (let pause = 2; !done(); pause = Math.min(pause * 1.5, longestPauseMs)) {
     if (performance.now() >= until) return false;
     await sleep(pause);
   }

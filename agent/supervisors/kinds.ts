@@ -1,0 +1,14 @@
+/** Every kind of supervisor there is. */
+import type { Run, RunOf } from '@fleet/protocol/service.ts';
+import { commandSupervisor } from './command.ts';
+import { processSupervisor } from './process.ts';
+import type { Supervisor } from './supervisor.ts';
+
+export const SUPERVISORS: { [K in Run['supervisor']]: Supervisor<RunOf<K>> } = {
+  process: processSupervisor,
+  command: commandSupervisor,
+};
+
+export function supervisorFor(run: Run): Supervisor {
+  return SUPERVISORS[run.supervisor];
+}

@@ -1,0 +1,59 @@
+/**
+ * spec.json: what should run. It is there for as long as a service should, so it is the wish as well as the recipe, and it is
+ * complete: a service is started again from it when neither the controller nor the release's manifest can be asked.
+ */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { bootId } from '@fleet/process/proc.ts';
+import type { Run, RunOf } from '@fleet/protocol/service.ts';
+import { ifThere, syncPath, writeDurably } from '../disk/durable.ts';
+import type { Instance } from './supervisor.ts';
+
+export interface Spec<R extends Run = Run> {
+  service: string;
+  version: string;
+  release: string;
+  /** With values in the place of variables. */
+  run: R;
+  environment: Record<string, string>;
+  /** The boot that it was started in. */
+  boot: string;
+}
+export type ProcessSpec = Spec<RunOf<'process'>>;
+export type CommandSpec = Spec<RunOf<'command'>>;
+
+const pathOf = (home: string) => join(home, 'spec.json');
+
+/** What should run, undefined where nothing should. */
+export async function wanted(home: string): Promise<Spec | undefined> {
+  const text = await ifThere(readFile(pathOf(home), 'utf8'));
+  return text === undefined ? undefined : (JSON.parse(text) as Spec);
+}
+
+/** Readable by the agent alone: values may be secrets. */
+export async function want(home: string, spec: Spec): Promise<void> {
+  await writeDurably(pathOf(home), `${JSON.stringify(spec, null, 2)}\n`, 0o600);
+}
+
+export async function unwant(home: string): Promise<void> {
+  if ((await ifThere(rm(pathOf(home)).then(() => true))) === true) await syncPath(home);
+}
+
+export function isWanted(spec: Spec, found: Spec | undefined): boolean {
+  return found !== undefined && isDeepStrictEqual({ ...found, boot: '' }, { ...spec, boot: '' });
+}
+
+export function processSpecOf({ argvOf, ...instance }: Instance<RunOf<'process'>>): ProcessSpec {
+  return { ...recipeOf(instance), run: { ...instance.run, command: argvOf(instance.run.command) } };
+}
+
+export function commandSpecOf({ argvOf, ...instance }: Instance<RunOf<'command'>>): CommandSpec {
+  const { run } = instance;
+  const resolved = { start: argvOf(run.start), stop: argvOf(run.stop), status: argvOf(run.status) };
+  return { ...recipeOf(instance), run: { ...run, ...resolved } };
+}
+
+function recipeOf({ service, version, release, environment }: Omit<Instance, 'argvOf'>) {
+  return { service, version, release, environment, boot: bootId() };
+}

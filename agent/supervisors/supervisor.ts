@@ -1,0 +1,30 @@
+/** Starting, stopping and asking after a service on this host. */
+import type { ServiceState } from '@fleet/protocol/messages/step.ts';
+import type { Run } from '@fleet/protocol/service.ts';
+
+/** One version of a service as it runs on this host. */
+export interface Instance<R extends Run = Run> {
+  service: string;
+  version: string;
+  /** The release's directory with every link in its path resolved: where its programs run. */
+  release: string;
+  /** ROOT/SERVICE/run: what the supervisor remembers, and the log. */
+  home: string;
+  run: R;
+  /** Puts values in the place of variables. */
+  argvOf(argv: string[]): string[];
+  /** The whole environment of its programs. */
+  environment: Record<string, string>;
+}
+
+/**
+ * One call at a time for one home. `start` and `stop` are safe to repeat: what holds already is left alone.
+ */
+export interface Supervisor<R extends Run = Run> {
+  /** Afterwards this version runs and no other. Throws `start_failed` with the end of its output; then nothing runs. */
+  start(instance: Instance<R>): Promise<void>;
+  /** Afterwards nothing of it runs. Throws `stop_failed`. */
+  stop(instance: Instance<R>): Promise<void>;
+  /** `failed`: it crashes and is started again. */
+  status(instance: Instance<R>): Promise<ServiceState>;
+}
