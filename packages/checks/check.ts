@@ -1,0 +1,28 @@
+/**
+ * A check asks a service one question and says what it answered. A driver tries once and throws nothing: whatever goes wrong
+ * is an answer. Trying again is runChecks' work; the contract that all drivers pass is contract.ts.
+ */
+import type { Check, CheckOf } from '@fleet/protocol/service.ts';
+
+export interface CheckContext {
+  /** Of the declared variables, and VERSION. */
+  values: Readonly<Record<string, string>>;
+  /** Where a command runs: the release. */
+  cwd: string;
+  /** What a command finds in its environment. */
+  environment: Readonly<Record<string, string>>;
+  /** Ends the try. */
+  signal: AbortSignal;
+}
+
+export interface Answer {
+  passed: boolean;
+  /** What came back, or why nothing did, for people. */
+  detail: string;
+}
+
+export interface CheckDriver<K extends Check['kind']> {
+  kind: K;
+  /** Resolves soon after `context.signal` aborts, which is how a try is bounded in time. */
+  try(check: CheckOf<K>, context: CheckContext): Promise<Answer>;
+}
