@@ -15,7 +15,6 @@ const FIXED = [
   'core.autocrlf=false',
   'core.fileMode=true',
   'core.symlinks=true',
-  'core.bare=false',
   'gc.auto=0',
   'maintenance.auto=false',
 ].flatMap((setting) => ['-c', setting]);
