@@ -3,11 +3,10 @@
  * and answered. One name is one agent: the same agent coming back replaces its old session, another one is refused.
  */
 import type { Server } from 'node:http';
-import { acceptAgents } from '@fleet/link/listen.ts';
+import { type AcceptOptions, acceptAgents } from '@fleet/link/listen.ts';
 import type { Log } from '@fleet/link/log.ts';
 import { openSession, type Session } from '@fleet/link/session.ts';
-import { FleetError } from '@fleet/protocol/errors.ts';
-import { PROTOCOL } from '@fleet/protocol/messages/hello.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import {
   AGENT_METHODS,
   type AgentMethods,
@@ -16,9 +15,9 @@ import {
   type Reply,
   type Request,
 } from '@fleet/protocol/messages/methods.ts';
-import { unreachable, withHost } from './errors.ts';
+import { nameInUse, stopping, unreachable, withHost } from './errors.ts';
+import { agreedProtocol } from './protocol.ts';
 
-/** An agent that has not said hello by then is cut off. */
 const HELLO_MS = 10_000;
 
 export type Hello = Request<ControllerMethods, 'hello'>;
@@ -37,6 +36,8 @@ export interface AgentsOptions {
   onGone(host: string): void;
   /** See `openSession`. */
   heartbeatMs?: number;
+  /** An agent that has not said hello by then is cut off. */
+  helloMs?: number;
 }
 
 export interface Agents {
@@ -62,17 +63,17 @@ interface Connection {
   hello: Hello;
   /** Its hello was answered. */
   connected: boolean;
-  /** `onHello` has taken in this host, by this connection or the one that it replaced: its end is `onGone`. */
-  known: boolean;
 }
 
 export function createAgents(options: AgentsOptions): Agents {
-  const { server, path, fleet, log, onHello, onGone, heartbeatMs } = options;
+  const { server, path, fleet, log, onHello, onGone, heartbeatMs, helloMs = HELLO_MS } = options;
   const connections = new Map<string, Connection>();
+  /** Hosts that `onHello` has taken in and `onGone` has not been told of. */
+  const known = new Set<string>();
   const waiting = new Set<{ host: string; resolve(): void; reject(error: FleetError): void }>();
   let closing = false;
 
-  function onSocket(socket: Parameters<Parameters<typeof acceptAgents>[0]['onSocket']>[0]): void {
+  function onSocket(socket: Parameters<AcceptOptions['onSocket']>[0]): void {
     const session: AgentSession = openSession({
       socket,
       theirs: AGENT_METHODS,
@@ -80,12 +81,15 @@ export function createAgents(options: AgentsOptions): Agents {
       handlers: { hello: greet },
       ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
     });
-    const late = setTimeout(() => session.close(`no hello within ${HELLO_MS / 1000} s`), HELLO_MS);
+    const late = setTimeout(() => session.close(`no hello within ${helloMs} ms`), helloMs);
     void session.closed.then(() => clearTimeout(late));
 
+    let greeted = false;
     async function greet(hello: Hello) {
       try {
-        const protocol = agreedProtocol(hello);
+        if (greeted) throw new FleetError('bad_message', `${hello.host}: a second hello`);
+        greeted = true;
+        const protocol = agreedProtocol(hello.host, hello.protocol);
         const connection = claim(hello, session);
         clearTimeout(late);
         await takeIn(connection);
@@ -103,9 +107,8 @@ export function createAgents(options: AgentsOptions): Agents {
   function claim(hello: Hello, session: AgentSession): Connection {
     const { host, instance } = hello;
     const older = connections.get(host);
-    if (older?.session === session) throw new FleetError('bad_message', `${host} has said hello already`);
     if (older !== undefined && older.hello.instance !== instance) throw nameInUse(host);
-    const connection = { session, hello, connected: false, known: older?.known ?? false };
+    const connection = { session, hello, connected: false };
     connections.set(host, connection);
     older?.session.close(`${host} has connected anew`);
     void session.closed.then((reason) => release(connection, reason));
@@ -113,11 +116,13 @@ export function createAgents(options: AgentsOptions): Agents {
   }
 
   async function takeIn(connection: Connection): Promise<void> {
+    const { host } = connection.hello;
     try {
       await onHello(connection.hello);
-      connection.known = true;
+      known.add(host);
+      if (!connections.has(host)) forget(host); // Lost meanwhile.
     } catch (error) {
-      release(connection, error as Error);
+      release(connection, asFleetError(error));
       throw error;
     }
   }
@@ -131,12 +136,16 @@ export function createAgents(options: AgentsOptions): Agents {
   }
 
   /** Frees the name, unless a newer session has it. */
-  function release(connection: Connection, reason: Error): void {
+  function release(connection: Connection, reason: FleetError): void {
     const { host } = connection.hello;
     if (connections.get(host) !== connection) return;
     connections.delete(host);
     log.info({ host, reason: reason.message }, 'agent gone');
-    if (connection.known && !closing) onGone(host);
+    forget(host);
+  }
+
+  function forget(host: string): void {
+    if (known.delete(host) && !closing) onGone(host);
   }
 
   function sessionOf(host: string): AgentSession {
@@ -175,27 +184,4 @@ export function createAgents(options: AgentsOptions): Agents {
       await acceptor.close();
     },
   };
-}
-
-/** The newest protocol that both ends speak. */
-function agreedProtocol({ host, protocol }: Hello): number {
-  const newest = Math.min(protocol.max, PROTOCOL.max);
-  if (newest >= Math.max(protocol.min, PROTOCOL.min)) return newest;
-  const older = protocol.max < PROTOCOL.min ? `the agent on ${host}` : 'the controller';
-  throw new FleetError(
-    'version_mismatch',
-    `${host} speaks protocol ${protocol.min} to ${protocol.max}, the controller ${PROTOCOL.min} to ${PROTOCOL.max}`,
-    { next: `Upgrade ${older}.`, data: { host } },
-  );
-}
-
-function nameInUse(host: string): FleetError {
-  return new FleetError('name_in_use', `another agent is connected under the name ${host}`, {
-    next: `Give one of the two another name (host: in its agent.yaml), or stop the other one. Look at \`fleet hosts\`.`,
-    data: { host },
-  });
-}
-
-function stopping(): FleetError {
-  return new FleetError('stopping', 'the controller is stopping');
 }

@@ -9,6 +9,17 @@ export function unreachable(host: string, cause?: unknown): FleetError {
   });
 }
 
+export function nameInUse(host: string): FleetError {
+  return new FleetError('name_in_use', `another agent is connected under the name ${host}`, {
+    next: 'Give one of the two another name (`host:` in its agent.yaml), or stop the other one; `fleet hosts` shows who is connected.',
+    data: { host },
+  });
+}
+
+export function stopping(): FleetError {
+  return new FleetError('stopping', 'the controller is stopping');
+}
+
 /** Errors of the link know no host; those of the agent speak for themselves, and get it as a fact. */
 export async function withHost<T>(host: string, act: () => Promise<T>): Promise<T> {
   try {
