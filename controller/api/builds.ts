@@ -1,0 +1,55 @@
+import type { Release } from '@fleet/protocol/api/builds.ts';
+import type { ArtifactRecord } from '../store/artifacts.ts';
+import type { Handlers, Served } from './handlers.ts';
+
+export function builds({
+  deployer,
+  store,
+  config,
+}: Served): Handlers<'builds.start' | 'builds.show' | 'releases.list'> {
+  /** `environment/host` of every host whose newest rollback point is of this version. */
+  async function runs(service: string): Promise<Map<string, string[]>> {
+    const where = new Map<string, string[]>();
+    for (const environment of Object.keys(config.environments)) {
+      const seen = new Set<string>();
+      for (const point of await store.rollbackPoints.list(service, environment)) {
+        if (seen.has(point.host)) continue;
+        seen.add(point.host);
+        where.set(point.version, [...(where.get(point.version) ?? []), `${environment}/${point.host}`]);
+      }
+    }
+    return where;
+  }
+
+  return {
+    'builds.start': async ({ body }) => ({ build: await deployer.build(body) }),
+    'builds.show': async ({ params }) => {
+      const { id, state, built, version, service, error } = await store.builds.get(params.id);
+      const artifact = version === null ? undefined : await store.artifacts.byVersion(service, version);
+      const release = artifact === undefined ? null : releaseOf(artifact, await runs(service));
+      return { build: id, state, built, release, error };
+    },
+    'releases.list': async ({ query }) => {
+      const artifacts = await store.artifacts.list(query.service);
+      const where = new Map<string, Map<string, string[]>>();
+      for (const { service } of artifacts) if (!where.has(service)) where.set(service, await runs(service));
+      return artifacts.map((artifact) => releaseOf(artifact, where.get(artifact.service)!));
+    },
+  };
+}
+
+function releaseOf(artifact: ArtifactRecord, where: ReadonlyMap<string, string[]>): Release {
+  const { service, version, identity, ref, commit, platform, size, builtAt, notes } = artifact;
+  return {
+    service,
+    version,
+    identity,
+    ref,
+    commit,
+    platform,
+    size,
+    builtAt,
+    notes,
+    runs: where.get(version) ?? [],
+  };
+}

@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises';
+import type { DeploymentRow, StepRow } from '@fleet/protocol/api/deployments.ts';
+import { computeRecap } from '../deploy/finish.ts';
+import { outputPath } from '../deploy/perform.ts';
+import type { DeploymentRecord } from '../store/deployments.ts';
+import type { StepRecord } from '../store/steps.ts';
+import type { Handlers, Served } from './handlers.ts';
+
+export function deployments({
+  deployer,
+  store,
+  outputs,
+}: Served): Handlers<
+  | 'plans.make'
+  | 'deployments.start'
+  | 'deployments.rollback'
+  | 'deployments.list'
+  | 'deployments.show'
+  | 'deployments.abort'
+  | 'deployments.output'
+> {
+  return {
+    'plans.make': ({ body }) => deployer.plan(body),
+    'deployments.start': async ({ body, by }) => ({ id: await deployer.start(body, by) }),
+    'deployments.rollback': async ({ body, by }) => ({ id: await deployer.rollback(body, by) }),
+    'deployments.list': async ({ query }) => {
+      const records = await store.deployments.list(query);
+      return Promise.all(
+        records.map(async (record) => row(record, (await store.deployments.hosts(record.id)).length)),
+      );
+    },
+    'deployments.show': async ({ params: { id } }) => {
+      const record = await store.deployments.get(id);
+      const steps = await store.steps.list(id);
+      const hosts = await store.deployments.hosts(id);
+      return {
+        deployment: row(record, hosts.length),
+        steps: steps.map(stepRow),
+        recap: await computeRecap(id, { store }),
+      };
+    },
+    'deployments.abort': async ({ params, body, by }) => ({
+      state: await deployer.abort(params.id, by, body.why),
+    }),
+    'deployments.output': async ({ params: { id, step } }) => {
+      await store.deployments.get(id);
+      return { text: await readFile(outputPath(outputs, id, step), 'utf8').catch(() => '') };
+    },
+  };
+}
+
+function row(record: DeploymentRecord, hosts: number): DeploymentRow {
+  const { id, kind, service, environment, version, state, by, why, startedAt, endedAt, exit } = record;
+  return { id, kind, service, environment, version, state, by, why, startedAt, endedAt, exit, hosts };
+}
+
+function stepRow(record: StepRecord): StepRow {
+  const { step, phaseName: phase, host, kind, rescue, state, outcome, says, message, startedAt, ms } = record;
+  return { step, phase, host, kind, rescue, state, outcome, says, message, startedAt, ms };
+}

@@ -1,0 +1,21 @@
+/** What a route's handler is given and gives: typed over the table of routes, so that a route without a handler does not compile. */
+import type { Body, Params, Query, Reply, RouteName } from '@fleet/protocol/api/routes.ts';
+import type { Deps } from '../deploy/context.ts';
+import type { Deployer } from '../deploy/deployer.ts';
+
+export interface Asked<N extends RouteName> {
+  params: Params<N>;
+  query: Query<N>;
+  body: Body<N>;
+  /** Who asks. */
+  by: string;
+}
+export type Handler<N extends RouteName> = (asked: Asked<N>) => Promise<Reply<N>>;
+export type Handlers<N extends RouteName = RouteName> = { [K in N]: Handler<K> };
+
+/** What the API needs of the controller. */
+export interface Served extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs'> {
+  deployer: Deployer;
+  startedAt: Date;
+  version: string;
+}

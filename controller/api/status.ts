@@ -1,0 +1,109 @@
+import { isVisible, type ServerState } from '@fleet/balancers/balancer.ts';
+import type { Status } from '@fleet/protocol/api/fleet.ts';
+import { fillTemplate, hostsOf, type Placed } from '../config/config.ts';
+import type { HiddenHost } from '../store/hidden.ts';
+import type { HostRecord } from '../store/hosts.ts';
+import type { Handlers, Served } from './handlers.ts';
+
+type Service = Status['services'][number];
+type StatusHost = Service['hosts'][number];
+
+const REPORT_MS = 3000;
+
+export function status(served: Served): Handlers<'status.show'> {
+  const { store, startedAt, version } = served;
+  return {
+    'status.show': async ({ query }) => {
+      const known = await store.hosts.list();
+      const [hidden, locks] = [await store.hidden.list(), await store.locks.list()];
+      const placed = placements(served, query);
+      const services = placed.map(async (place): Promise<Service> => {
+        const { service, environment } = place;
+        const servers = await serversOf(served, place);
+        const own = hidden.filter(
+          (record) => record.service === service && record.environment === environment,
+        );
+        const hosts = await Promise.all(
+          hostsOf(place, known).map((host) => statusOf(served, place, host, servers, own)),
+        );
+        const versions = new Set(hosts.map((host) => host.running));
+        const lock = locks.find((each) => each.service === service && each.environment === environment);
+        const deployment = lock && (await store.deployments.get(lock.deployment));
+        return {
+          service,
+          environment,
+          version: versions.size === 1 ? ([...versions][0] ?? null) : null,
+          running:
+            lock && deployment
+              ? {
+                  deployment: lock.deployment,
+                  version: deployment.version,
+                  by: lock.owner,
+                  since: lock.since,
+                }
+              : null,
+          hosts,
+        };
+      });
+      const signing =
+        'none yet: the controller listens on loopback only, and releases are checked against digests that it gives';
+      return {
+        controller: { version, startedAt: startedAt.toISOString(), signing },
+        services: await Promise.all(services),
+      };
+    },
+  };
+
+  function placements(
+    of: Served,
+    query: { service?: string | undefined; environment?: string | undefined },
+  ): Placed[] {
+    return Object.entries(of.config.environments).flatMap(([environment, { services }]) =>
+      Object.entries(services)
+        .filter(
+          ([service]) =>
+            (query.service ?? service) === service && (query.environment ?? environment) === environment,
+        )
+        .map(([service, placement]) => ({ ...placement, service, environment })),
+    );
+  }
+}
+
+async function statusOf(
+  { agents }: Served,
+  place: Placed,
+  host: HostRecord,
+  servers: ServerState[] | null,
+  hidden: readonly HiddenHost[],
+): Promise<StatusHost> {
+  const { service } = place;
+  const connected = agents.isConnected(host.host);
+  const report = connected
+    ? await agents.ask(host.host, 'step.report', { service }, { timeoutMs: REPORT_MS }).catch(() => null)
+    : null;
+  const name = place.balancer && fillTemplate(place.balancer.server, host);
+  const record = hidden.find((each) => each.host === host.host);
+  return {
+    host: host.host,
+    connected,
+    running:
+      report?.running ??
+      (connected ? null : (host.services.find((each) => each.service === service)?.current ?? null)),
+    state: report?.state ?? 'unknown',
+    balancer: name === undefined ? null : shown(servers?.find((server) => server.name === name)),
+    note: record === undefined ? null : `${record.reason}, since ${record.since}`,
+  };
+}
+
+function shown(server: ServerState | undefined): StatusHost['balancer'] {
+  if (server === undefined) return 'unknown';
+  if (server.admin !== 'ready') return 'hidden';
+  return isVisible(server) ? 'visible' : 'down';
+}
+
+async function serversOf({ balancer }: Served, place: Placed): Promise<ServerState[] | null> {
+  if (place.balancer === undefined) return null;
+  return balancer(place.balancer.name)
+    .servers(place.balancer.backend)
+    .catch(() => null);
+}

@@ -1,0 +1,157 @@
+/** The controller: wiring, signals, and nothing else. */
+import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
+import { asFleetError, CODES, FleetError } from '@fleet/protocol/errors.ts';
+import { pino } from 'pino';
+import { createAgents } from './agents/agents.ts';
+import { createApi } from './api/server.ts';
+import { openBalancers } from './balancers.ts';
+import { loadConfig } from './config/config.ts';
+import { lockData } from './dataLock.ts';
+import { realClock } from './deploy/clock.ts';
+import type { Deps } from './deploy/context.ts';
+import { Deployer } from './deploy/deployer.ts';
+import { Turns } from './deploy/turns.ts';
+import { loopbackOnly } from './listenAddress.ts';
+import packageJson from './package.json' with { type: 'json' };
+import { createStore } from './store/store.ts';
+
+const HELP = `Usage: fleet controller [--config controller.yaml]
+
+Runs the controller in the foreground until Ctrl-C or SIGTERM. Deployments that are
+under way then park, and go on when it is started again.
+
+  -c, --config FILE   configuration (default: controller.yaml)
+
+Example:
+  fleet controller --config /etc/fleet/controller.yaml
+`;
+/** Agents come back within this time of a controller's start: their longest back-off. */
+const AGENTS_BACK_MS = 6000;
+/** A deployment that does not park by then is left as it is: its steps are written down. */
+const PARK_MS = 30_000;
+
+export async function main(argv: string[]): Promise<void> {
+  try {
+    const { values } = parseArgs({
+      args: argv,
+      options: {
+        config: { type: 'string', short: 'c', default: 'controller.yaml' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    if (values.help) process.stdout.write(HELP);
+    else await runController(values.config);
+  } catch (thrown) {
+    const error = isArgs(thrown)
+      ? new FleetError('bad_request', thrown.message, { next: 'fleet controller --help' })
+      : asFleetError(thrown);
+    process.stderr.write(`fleet controller: ${error.message}\n${error.next ? `next: ${error.next}\n` : ''}`);
+    process.exitCode = CODES[error.code].exit;
+  }
+}
+
+const isArgs = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+
+async function runController(file: string): Promise<void> {
+  const config = await loadConfig(file);
+  const address = loopbackOnly(config.listen);
+  const dir = (name: string) => {
+    const path = join(config.data, name);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  };
+  dir('.');
+  const unlock = lockData(config.data);
+  const log = pino({ level: process.env.FLEET_LOG ?? 'info' }, pino.destination({ fd: 2, sync: true }));
+  const store = await createStore(join(config.data, 'fleet.sqlite'));
+  const balancers = await openBalancers(config, store.hosts, dir('balancers'));
+
+  const parking = new AbortController();
+  const turns = new Turns();
+  const server = createServer();
+  const agents = createAgents({
+    server,
+    path: AGENT_PATH,
+    fleet: store.fleet,
+    log,
+    onHello: async (hello) => {
+      await store.hosts.save(hello);
+      await balancers.refresh();
+    },
+    onGone: (host) => {
+      store.hosts
+        .seen(host)
+        .catch((error: unknown) => log.error({ err: error, host }, 'not written: when a host was last seen'));
+    },
+  });
+  const deps: Deps = {
+    config,
+    store,
+    agents,
+    balancer: balancers.of,
+    clock: realClock,
+    turns,
+    log,
+    outputs: dir('outputs'),
+    settledAt: realClock.now() + AGENTS_BACK_MS,
+    parking: parking.signal,
+  };
+  const dirs = { git: dir('git'), work: dir('work'), artifacts: dir('artifacts'), logs: dir('logs') };
+  const deployer = new Deployer(deps, { store, config, turns, clock: realClock, dirs });
+  const api = await createApi(
+    { ...deps, deployer, startedAt: new Date(), version: packageJson.version },
+    log,
+    server,
+  );
+
+  const listening = await listen(api, address, config.listen);
+  log.info(
+    { url: listening, data: config.data, fleet: store.fleet },
+    'controller listens on loopback; nobody is asked who they are',
+  );
+  await deployer.resume();
+
+  const close = async () => {
+    await api.close();
+    await agents.close();
+    await balancers.close();
+    await store.close();
+    unlock();
+  };
+  let stopping = false;
+  const stop = (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping: deployments park and go on at the next start');
+    parking.abort();
+    const late = setTimeout(() => process.exit(0), PARK_MS);
+    void deployer.idle().then(async () => {
+      await close();
+      clearTimeout(late);
+      process.exit(0);
+    });
+  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(signal));
+}
+
+async function listen(
+  api: Awaited<ReturnType<typeof createApi>>,
+  address: { host: string; port: number },
+  written: string,
+): Promise<string> {
+  try {
+    return await api.listen(address);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+      throw new FleetError('port_in_use', `another program listens on ${written}`, {
+        next: 'stop it (is a controller running already?), or write another `listen` in controller.yaml',
+      });
+    }
+    throw error;
+  }
+}
