@@ -50,7 +50,7 @@ export function createClient({ controller, by, signal, verbatim = false }: Clien
     });
 
   async function ask(path: string, init: RequestInit, ends: AbortSignal): Promise<Response> {
-    const headers = { ...init.headers, [BY_HEADER]: by.replace(/[^\x21-\x7e]/g, '_') };
+    const headers = { ...init.headers, [BY_HEADER]: by.replace(/[^\w.@+-]/g, '_').slice(0, 100) };
     let response: Response;
     try {
       response = await fetch(base + path, { redirect: 'error', ...init, headers, signal: ends });

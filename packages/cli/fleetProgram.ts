@@ -1,5 +1,5 @@
 /** For tests: the program as a user starts it, a child process of bin/fleet.js. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export const LAUNCHER = fileURLToPath(new URL('./bin/fleet.js', import.meta.url));
@@ -10,8 +10,7 @@ export interface Ended {
   stderr: string;
 }
 export interface Running {
-  child: ChildProcess;
-  /** What has been printed so far, both streams. */
+  child: ChildProcessWithoutNullStreams;
   ended: Promise<Ended>;
   /** Resolves when stdout or stderr has this text; rejects when the program ends without it. */
   says(text: string): Promise<void>;
@@ -21,12 +20,16 @@ export interface Setting {
   environment?: Record<string, string | undefined>;
   /** Another program and its arguments in front of fleet's own. */
   through?: string[];
+  /** stdin is a pipe that the test writes to. */
+  typing?: boolean;
 }
 
-export function startFleet(argv: string[], { cwd, environment, through }: Setting = {}): Running {
+export function startFleet(argv: string[], { cwd, environment, through, typing }: Setting = {}): Running {
   const [program, ...rest] = [...(through ?? [process.execPath, LAUNCHER]), ...argv];
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', TERM: 'xterm', ...environment };
-  const child = spawn(program as string, rest, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program as string, rest, { cwd, env, stdio: 'pipe' });
+  child.stdin.on('error', () => {});
+  if (!typing) child.stdin.end();
   const printed = { stdout: '', stderr: '' };
   const waiting = new Set<() => void>();
   for (const name of ['stdout', 'stderr'] as const)

@@ -1,4 +1,5 @@
 /** One verb from its arguments to its exit status. Only here are signals handled and streams opened. */
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { asFleetError, CODES, type FleetError } from '@fleet/protocol/errors.ts';
 import { Command, CommanderError } from 'commander';
@@ -44,9 +45,10 @@ function openCli(): Cli {
       const reader = createInterface({ input: process.stdin, output: process.stderr });
       reader.on('SIGINT', () => stop.abort());
       try {
-        return /^y(es)?$/i.test(
-          (await reader.question(`${question} [y/N] `, { signal: stop.signal })).trim(),
-        );
+        const typed = reader.question(`${question} [y/N] `, { signal: stop.signal });
+        // Ctrl-D closes the reader, and then the question is never answered.
+        const answer = await Promise.race([typed, once(reader, 'close').then(() => '')]);
+        return /^y(es)?$/i.test(answer.trim());
       } finally {
         reader.close();
       }

@@ -42,13 +42,14 @@ function findNode() {
 }
 
 function goOnWith(node) {
-  const child = spawn(node, [fileURLToPath(import.meta.url), ...argv], { stdio: 'inherit' });
   // A terminal sends Ctrl-C to both of us; anybody else only knows this process.
   const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  let child;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.on(signal, () => {
-      if (signal !== 'SIGINT' || !onTerminal) child.kill(signal);
+      if (signal !== 'SIGINT' || !onTerminal) child?.kill(signal);
     });
+  child = spawn(node, [fileURLToPath(import.meta.url), ...argv], { stdio: 'inherit' });
   child.on('error', (error) => {
     process.stderr.write(`${node} does not start: ${error.message}\n`);
     process.exitCode = 2;

@@ -13,7 +13,7 @@ export interface Channel {
 }
 
 export function openChannel(
-  stream: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>,
+  stream: { write(text: string): unknown } & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>,
   environment: Readonly<Record<string, string | undefined>>,
 ): Channel {
   const { NO_COLOR, CI, TERM } = environment;
@@ -31,7 +31,7 @@ export function openChannel(
       stream.write(`${line}\n`);
     },
     update(line) {
-      if (live) draw(line.slice(0, (stream.columns ?? 80) - 1));
+      if (live) draw(line.slice(0, (stream.columns || 80) - 1));
     },
   };
 }

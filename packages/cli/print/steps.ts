@@ -18,6 +18,8 @@ export interface Narrator {
 
 const KIND_WIDTH = 'activate'.length + 2;
 const NAMED_HOSTS = 8;
+/** Many a message says how long it took, and what part of it counts. */
+const TELLS_TIME = /\d(ms|s|m|h)\b/;
 const LOUD: ReadonlySet<Outcome> = new Set(['failed', 'unreachable']);
 
 export function createNarrator(channel: Channel, deployment: number | null): Narrator {
@@ -41,7 +43,7 @@ export function createNarrator(channel: Channel, deployment: number | null): Nar
     const note = [
       rescue && 'going back',
       outcome === 'ignored' && 'ignored',
-      ms >= 50 && formatDuration(ms),
+      ms >= 100 && !TELLS_TIME.test(message) && formatDuration(ms),
     ].filter(Boolean);
     const aside = note.length === 0 ? '' : colors.dim(`  (${note.join(', ')})`);
     channel.print(

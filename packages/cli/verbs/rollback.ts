@@ -31,6 +31,7 @@ export function define(command: Command, cli: Cli): void {
       const body = { ...targetOf(service, options), to: options.to };
       if (!options.yes && (await cli.ask(questionOf(service, options))) === false) {
         cli.err.print('nothing was done');
+        cli.exit = 3;
         return;
       }
       await startDeployment(cli, options, service, (client) => client.call('deployments.rollback', { body }));
