@@ -13,6 +13,8 @@ export interface Host {
   /** Runs a hook. */
   run: typeof run;
   supervisorFor(run: Run): Supervisor;
+  /** Starts again what should run from this supervisor's home and does not. Whether it had to. */
+  revive(home: string): Promise<boolean>;
   /** What every program of a service finds in its environment. */
   environment: Readonly<Record<string, string>>;
   /** Monotonic milliseconds. */

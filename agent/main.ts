@@ -7,6 +7,7 @@ import { runAgent } from './agent.ts';
 import { HELP, readSettings } from './config/config.ts';
 import { takeDataDirectory } from './config/data.ts';
 import { supervisorFor } from './supervisors/kinds.ts';
+import { revive } from './supervisors/revive.ts';
 
 /** Resolves when the agent was asked to stop and has. Throws `bad_request`, `bad_config`, `data_in_use`. */
 export async function main(argv: string[]): Promise<void> {
@@ -37,6 +38,7 @@ export async function main(argv: string[]): Promise<void> {
         root,
         run,
         supervisorFor,
+        revive,
         environment: cleanEnvironment(),
         clock: () => performance.now(),
         now: () => Date.now(),
