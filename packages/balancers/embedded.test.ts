@@ -188,6 +188,23 @@ t.test('an answer that is cut short is not made to look whole', async (t) => {
   await until('the session has ended', async () => (await balancer.servers('web'))[0]!.sessions === 0);
 });
 
+t.test('a client keeps its connection, whichever servers answer', async (t) => {
+  const { routes } = await answering(t);
+  const { url } = await begin(t, { routes });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.teardown(() => agent.destroy());
+  const connections = new Set<unknown>();
+  const names = new Set<string>();
+  for (let n = 0; n < 9; n++) {
+    const request = http.get(url, { agent });
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    connections.add(request.socket);
+    for await (const chunk of response) names.add(String(chunk));
+  }
+  t.equal(connections.size, 1);
+  t.equal(names.size, 3);
+});
+
 t.test('a client that goes away ends its session', async (t) => {
   const address = await odd(t, () => {});
   const { url, balancer } = await begin(t, { routes: () => [{ backend: 'web', server: 'slow', address }] });
@@ -204,8 +221,8 @@ t.test('a WebSocket is a session until either end closes it', async (t) => {
   const { balancer } = await begin(t, { routes });
   const [host, port] = balancer.address.split(':') as [string, string];
   const sessions = async () => (await balancer.servers('web'))[0]!.sessions;
-  async function open() {
-    const client = net.connect(Number(port), host);
+  async function open(options: { allowHalfOpen?: boolean } = {}) {
+    const client = net.connect({ port: Number(port), host, ...options });
     client.on('error', () => {});
     client.write(
       'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n',
@@ -233,6 +250,13 @@ t.test('a WebSocket is a session until either end closes it', async (t) => {
 
   await servers.start('one');
   await balancer.set('web', 'one', 'ready');
+  await until('it is up', async () => (await balancer.servers('web'))[0]!.up);
+  const stubborn = await open({ allowHalfOpen: true });
+  await servers.stop('one');
+  await until('the session has ended', async () => (await sessions()) === 0);
+  stubborn.destroy();
+
+  await servers.start('one');
   await until('it is up', async () => (await balancer.servers('web'))[0]!.up);
   const staying = await open();
   const cut = once(staying, 'close');

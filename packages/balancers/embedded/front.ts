@@ -51,9 +51,9 @@ export function createFront(pool: Pool): Front {
       return void client.end(
         'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
       );
-    // httpxy passes an orderly end on, and a connection that breaks it does not.
+    // httpxy passes ends on. A client that does not answer an end with its own must not keep the session.
     client.once('close', () => session[Symbol.dispose]());
-    session.socket.once('close', () => client.destroy());
+    session.socket.once('close', () => client.end(() => client.destroy()));
     if (client.destroyed) return session[Symbol.dispose]();
     const { upstream, agent } = session;
     await proxyUpgrade(upstream.address, request, client, head, { agent }).catch(() => {
