@@ -62,19 +62,22 @@ function freeze<T>(value: T): T {
   return value;
 }
 
+/** Throws `unknown_service`, with the nearest name. */
+export function checkService(config: ControllerConfig, service: string): void {
+  if (named(config.services, service) !== undefined) return;
+  throw new FleetError(
+    'unknown_service',
+    `there is no service ${service}${hint(service, Object.keys(config.services))}`,
+    { next: 'Add it to controller.yaml under `services`, or take one of those.' },
+  );
+}
+
 /**
  * Where a service runs. The environment may be left out only where there is exactly one. Throws `unknown_service`,
  * `unknown_environment`.
  */
 export function placementOf(config: ControllerConfig, service: string, environment?: string): Placed {
-  if (named(config.services, service) === undefined)
-    throw new FleetError(
-      'unknown_service',
-      `there is no service ${service}${hint(service, Object.keys(config.services))}`,
-      {
-        next: `Add it to controller.yaml under \`services\`, or take one of those.`,
-      },
-    );
+  checkService(config, service);
   const having = Object.entries(config.environments).flatMap(([name, { services }]) => {
     const placement = named(services, service);
     return placement === undefined ? [] : [{ ...placement, service, environment: name }];
