@@ -1,5 +1,6 @@
+import type { RunOf } from '@fleet/protocol/service.ts';
 import t from 'tap';
-import { checkSupervisor, type Subject } from './contract.ts';
+import { checkSupervisor } from './contract.ts';
 import { supervisorFor } from './kinds.ts';
 
 /** A daemon as init scripts keep them: one file has its number, whichever release it runs from. */
@@ -15,7 +16,7 @@ const STARTS = {
 };
 /** What has ended and not been asked by its parent has an empty command line. */
 const LIVES = '[ -s ../daemon ] && [ -n "$(tr -d "\\0" < /proc/$(cat ../daemon)/cmdline)" ]';
-const run = (start: string[]): Extract<ReturnType<Subject['run']>, { supervisor: 'command' }> => ({
+const run = (start: string[]): RunOf<'command'> => ({
   supervisor: 'command',
   start,
   stop: [

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '@fleet/process/ending.ts';
 import { bootId, identify, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
+import type { Run } from '@fleet/protocol/service.ts';
 import type { Test } from 'tap';
 import { revive } from './revive.ts';
 import { running } from './running.ts';
@@ -19,7 +20,7 @@ export interface Subject {
   run(program: 'works' | 'stubborn' | 'fails'): Instance['run'];
 }
 
-export function instanceIn(dir: string, version: string, run: Instance['run']): Instance {
+export function instanceIn<R extends Run>(dir: string, version: string, run: R): Instance<R> {
   const release = join(dir, version);
   mkdirSync(release, { recursive: true });
   return {

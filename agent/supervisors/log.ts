@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { ifThere } from '../disk/durable.ts';
 
 const MOST_BYTES = 256 * 1024;
+/** The cursor of a service that has not printed anything yet. */
+const START = '0.0:0';
 
 export interface LogPart {
   text: string;
-  /** Where to go on: the file's inode and an offset in it. */
+  /** Where to go on: a file and an offset in it. */
   cursor: string;
 }
 
@@ -29,26 +31,28 @@ export async function readLog(
 
 interface LogFile {
   handle: FileHandle;
-  inode: number;
+  /** Inode and birth: the number alone is given to the next log as soon as the file is removed. */
+  id: string;
   size: number;
 }
 
-/** Oldest first. Opened before anything is read, so that a rotation in between moves nothing away. */
+/** Oldest first. The newest is opened first: a rotation in between then hides nothing but what came after it. */
 async function openLogs(home: string): Promise<LogFile[]> {
   const files: LogFile[] = [];
-  for (const name of ['log.1', 'log']) {
+  for (const name of ['log', 'log.1']) {
     const handle = await ifThere(open(join(home, name), 'r'));
     if (handle === undefined) continue;
-    const { ino, size } = await handle.stat();
-    if (files.some(({ inode }) => inode === ino)) await handle.close();
-    else files.push({ handle, inode: ino, size });
+    const { ino, birthtimeMs, size } = await handle.stat();
+    const file = { handle, id: `${ino}.${Math.trunc(birthtimeMs)}`, size };
+    if (files.some(({ id }) => id === file.id)) await handle.close();
+    else files.unshift(file);
   }
   return files;
 }
 
 async function lastLines(files: LogFile[], lines: number): Promise<LogPart> {
   const newest = files.at(-1);
-  if (newest === undefined) return { text: '', cursor: '0:0' };
+  if (newest === undefined) return { text: '', cursor: START };
   let tail = Buffer.alloc(0);
   for (const file of files.toReversed()) {
     const length = Math.min(file.size, MOST_BYTES - tail.length);
@@ -70,14 +74,14 @@ function beginOfLines(tail: Buffer, lines: number): number {
 }
 
 async function following(files: LogFile[], after: string): Promise<LogPart> {
-  const [, inode, offset] = /^(\d+):(\d+)$/.exec(after)?.map(Number) ?? [];
-  const known = files.findIndex((file) => file.inode === inode);
+  const [, id, offset = '0'] = /^(\d+\.\d+):(\d+)$/.exec(after) ?? [];
+  const known = files.findIndex((file) => file.id === id);
   const parts: Buffer[] = [];
   let cursor = after;
   let left = MOST_BYTES;
   for (const [index, file] of files.entries()) {
     if (index < known) continue;
-    const from = index === known && offset! <= file.size ? offset! : 0;
+    const from = index === known && Number(offset) <= file.size ? Number(offset) : 0;
     const found = await readAt(file, from, Math.min(file.size - from, left));
     left -= found.length;
     // A line may begin in one file and end in the next: only where reading ends is it cut at a line.
@@ -100,6 +104,6 @@ async function readAt({ handle }: LogFile, from: number, length: number): Promis
   return buffer.subarray(0, bytesRead);
 }
 
-function cursorAt({ inode }: LogFile, offset: number): string {
-  return `${inode}:${offset}`;
+function cursorAt({ id }: LogFile, offset: number): string {
+  return `${id}:${offset}`;
 }

@@ -11,7 +11,10 @@ import * as fs from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 
-const LOOK_MS = 40;
+const LOOK_EVERY_MS = 5;
+/** Asleep at so many looks in a row, a program has done its starting. */
+const CALM_LOOKS = 3;
+const LONGEST_LOOK_MS = 500;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
 /** Up for this long, a program has recovered from its crashes. */
@@ -33,6 +36,7 @@ const state = {
   last: null,
 };
 let stopping = false;
+let reported = false;
 let pause = FIRST_PAUSE_MS;
 /** @type {NodeJS.Timeout | undefined} */
 let again;
@@ -79,11 +83,28 @@ function launch() {
         pause = FIRST_PAUSE_MS;
         remember({ state: 'running' });
       }, RECOVERED_MS);
-      setTimeout(() => ended || report({ up: true }), LOOK_MS);
+      if (!reported) look(() => ended);
     });
   } catch (error) {
     over({ code: null, signal: null, problem: /** @type {Error} */ (error).message });
   }
+}
+
+/**
+ * How long a look is long enough? A program that starts is busy, and so is one that is about to fail; one that sleeps has
+ * come through. On a slow machine the look gets longer by itself, and it costs a fast program next to nothing.
+ * @param {() => boolean} ended
+ */
+function look(ended) {
+  const until = performance.now() + LONGEST_LOOK_MS;
+  let calm = 0;
+  const again = () => {
+    if (ended() || stopping || !state.program) return;
+    calm = statFields(state.program.pid)?.[0] === 'S' ? calm + 1 : 0;
+    if (calm >= CALM_LOOKS || performance.now() >= until) report({ up: true });
+    else setTimeout(again, LOOK_EVERY_MS);
+  };
+  setTimeout(again, LOOK_EVERY_MS);
 }
 
 /** @param {import('./state.ts').ProgramEnd} how */
@@ -146,11 +167,12 @@ function remember(change) {
  * @param {import('./state.ts').Report} report
  */
 function report(report) {
+  if (reported) return;
+  reported = true;
   try {
     fs.writeSync(1, `${JSON.stringify(report)}\n`);
-    fs.closeSync(1);
   } catch {
-    // Nobody waits: it was told already, or the agent is gone.
+    // the agent is gone already
   }
 }
 
