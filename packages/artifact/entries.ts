@@ -3,15 +3,16 @@
  * Decided on the entries alone, before any disk is touched.
  */
 import { posix } from 'node:path';
-import type { Entry } from '@fleet/protocol/manifest.ts';
 
 /** ASCII and C1 controls, and the two line separators that editors and terminals obey. */
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 const ASCII = /^[\u0000-\u007f]*$/;
 const LONGEST = 1024;
 
+type Named = { type: 'file' | 'directory'; path: string } | { type: 'link'; path: string; target: string };
+
 /** What is wrong with these entries, as a sentence that names the path; undefined where a release may look like this. */
-export function findUnsafe(files: readonly Entry[]): string | undefined {
+export function findUnsafe(files: readonly Named[]): string | undefined {
   const directories = new Set(['.']);
   const folded = new Map<string, string>();
   let previous = '';

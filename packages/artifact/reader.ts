@@ -55,11 +55,6 @@ export class ArchiveReader {
     return Buffer.concat(parts);
   }
 
-  /** Compressed bytes that the decompressor has used: fewer than the artifact has where something follows its end. */
-  get used(): number {
-    return (this.#stream as Transform & { bytesWritten: number }).bytesWritten;
-  }
-
   /** Nothing is read from the file after this. */
   close(): void {
     this.#stream.destroy();

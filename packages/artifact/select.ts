@@ -1,13 +1,13 @@
 /** What a folder has to offer for a package: found, chosen and judged, but not yet read. */
-import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
-import { join, posix } from 'node:path';
+import { type Dirent, readdirSync, readlinkSync } from 'node:fs';
+import { posix } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Entry } from '@fleet/protocol/manifest.ts';
 import { findUnsafe } from './entries.ts';
 import { compileGlobs, type Matches } from './globs.ts';
 
-/** An entry of the manifest to be: a file has no digest until it is packed. */
-export type Chosen = Entry | (Omit<Extract<Entry, { type: 'file' }>, 'sha256'> & { sha256?: undefined });
+/** An entry of the manifest to be: of a file only the name is known until it is opened. */
+export type Chosen = Exclude<Entry, { type: 'file' }> | { type: 'file'; path: string };
 
 /** Sorted. Throws `source_failed` for what cannot be in a release. */
 export function selectEntries(folder: string, include: string[], exclude: string[]): Chosen[] {
@@ -20,7 +20,7 @@ export function selectEntries(folder: string, include: string[], exclude: string
     throw new FleetError('source_failed', `there is nothing to pack in ${folder}`, {
       next: 'look at package.root, include and exclude in fleet.yaml',
     });
-  const unsafe = findUnsafe(chosen as Entry[]);
+  const unsafe = findUnsafe(chosen);
   if (unsafe) throw cannotPack(unsafe);
   return chosen;
 }
@@ -33,11 +33,11 @@ interface Selection {
 
 /** `taken`: a directory above matched, and stands for everything in it. */
 function visit(folder: string, below: string, taken: boolean, selection: Selection): void {
-  for (const item of readdirSync(join(folder, below), { withFileTypes: true })) {
+  for (const item of readdirSync(`${folder}/${below}`, { withFileTypes: true })) {
     const path = below === '' ? item.name : `${below}/${item.name}`;
     if (item.name === '.git' || selection.excluded(path)) continue;
     const take = taken || selection.included(path);
-    if (take) add(describe(folder, path), selection.found);
+    if (take) add(describe(folder, path, item), selection.found);
     if (item.isDirectory()) visit(folder, path, take, selection);
   }
 }
@@ -49,19 +49,16 @@ function add(entry: Chosen, found: Map<string, Chosen>): void {
     found.set(up, { type: 'directory', path: up });
 }
 
-function describe(folder: string, path: string): Chosen {
-  const full = join(folder, path);
-  const stat = lstatSync(full, { throwIfNoEntry: false });
-  if (!stat) throw cannotPack(`${JSON.stringify(path)} has a name that is not UTF-8, or went away`);
-  if (stat.isDirectory()) return { type: 'directory', path };
-  if (stat.isSymbolicLink()) return { type: 'link', path, target: readlinkSync(full) };
-  if (stat.isFile()) return { type: 'file', path, mode: stat.mode & 0o100 ? 0o755 : 0o644, size: stat.size };
-  throw cannotPack(`${JSON.stringify(path)} is a ${kindOf(stat)}`);
+function describe(folder: string, path: string, item: Dirent): Chosen {
+  if (item.isFile()) return { type: 'file', path };
+  if (item.isDirectory()) return { type: 'directory', path };
+  if (item.isSymbolicLink()) return { type: 'link', path, target: readlinkSync(`${folder}/${path}`) };
+  throw cannotPack(`${JSON.stringify(path)} is a ${kindOf(item)}`);
 }
 
-function kindOf(stat: { isFIFO(): boolean; isSocket(): boolean }): string {
-  if (stat.isFIFO()) return 'named pipe';
-  return stat.isSocket() ? 'socket' : 'device';
+function kindOf(item: Dirent): string {
+  if (item.isFIFO()) return 'named pipe';
+  return item.isSocket() ? 'socket' : 'device';
 }
 
 export function cannotPack(why: string, cause?: unknown): FleetError {

@@ -3,15 +3,17 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { asFleetError } from '@fleet/protocol/errors.ts';
 import type { Answer } from './inThread.ts';
 import type { JobName, Jobs } from './jobs.ts';
-import { packFolder } from './packFolder.ts';
-import { unpackArchive } from './unpackArchive.ts';
 
-type Runners = { [J in JobName]: (input: Jobs[J]['input']) => Promise<Jobs[J]['output']> };
-const runners: Runners = { pack: packFolder, unpack: unpackArchive };
+type Runner<J extends JobName> = (input: Jobs[J]['input']) => Promise<Jobs[J]['output']>;
+/** Loaded when asked for: a thread lives for one job, and begins the sooner the less it has to read. */
+const runners: { [J in JobName]: () => Promise<Runner<J>> } = {
+  pack: async () => (await import('./packFolder.ts')).packFolder,
+  unpack: async () => (await import('./unpackArchive.ts')).unpackArchive,
+};
 
 async function run<J extends JobName>(job: J, input: Jobs[J]['input']): Promise<Answer<J>> {
   try {
-    return { output: await runners[job](input) };
+    return { output: await (await runners[job]())(input) };
   } catch (error) {
     return { error: asFleetError(error).toJSON() };
   }
