@@ -61,6 +61,15 @@ t.test('an abort during the pause ends it, and the last answer is told', async (
   t.match(await running, [{ passed: false, tries: 1, detail: /^cancelled; before that: .* answered 500/ }]);
 });
 
+t.test('a last try that is cut short does not hide what was answered before', async (t) => {
+  const port = await listen(t, (socket, nth) => {
+    if (nth === 1) socket.once('data', () => socket.end(answer(500)));
+  });
+  const check = checkOf({ kind: 'http', port, timeout: '1h', within: '300ms' });
+  const results = await runChecks([check], CONTEXT, { onceOnly: false });
+  t.match(results, [{ passed: false, tries: 1, detail: /answered 500/ }]);
+});
+
 t.test('durations longer than a timer can be', async (t) => {
   const port = await listenHttp(t, answer(500), answer(200));
   const check = checkOf({ kind: 'http', port, timeout: '999999h', within: '999999h' });

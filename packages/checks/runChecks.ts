@@ -34,9 +34,12 @@ async function runCheck(check: Check, context: CheckContext, onceOnly: boolean):
   };
 
   while (!context.signal.aborted) {
-    const answer = await tryOnce(check, context, left());
+    const allowed = Math.min(check.timeout, Math.max(left(), 1), LONGEST_TIMER);
+    const { answer, cut } = await tryFor(allowed, check, context);
     // A try that the abort ended says nothing about the service.
     if (context.signal.aborted && !answer.passed) break;
+    // Nor does the last one, ended early because the time was over, while an earlier one was answered.
+    if (cut && allowed < check.timeout && tries > 0) return result();
     tries++;
     last = answer;
     if (last.passed || onceOnly || left() <= check.interval) return result();
@@ -47,13 +50,19 @@ async function runCheck(check: Check, context: CheckContext, onceOnly: boolean):
   return result(`cancelled; before that: ${last.detail}`);
 }
 
-async function tryOnce(check: Check, context: CheckContext, left: number): Promise<Answer> {
+/** `cut`: it did not pass in the milliseconds that it was allowed. */
+async function tryFor(
+  allowed: number,
+  check: Check,
+  context: CheckContext,
+): Promise<{ answer: Answer; cut: boolean }> {
   const bounded = new AbortController();
   const end = () => bounded.abort();
-  const timer = setTimeout(end, Math.min(check.timeout, Math.max(left, 1), LONGEST_TIMER));
+  const timer = setTimeout(end, allowed);
   context.signal.addEventListener('abort', end, { signal: bounded.signal });
   try {
-    return await tryCheck(check, { ...context, signal: bounded.signal });
+    const answer = await tryCheck(check, { ...context, signal: bounded.signal });
+    return { answer, cut: bounded.signal.aborted && !answer.passed };
   } finally {
     clearTimeout(timer);
     end();

@@ -32,6 +32,8 @@ export function createFront(pool: Pool): Front {
     for (;;) {
       using session = await openSession(pool, backend, tried);
       if (session === undefined) return refuse(response, 503, `No server of ${backend} takes requests.`);
+      // httpxy waits for the response to close: one that has closed already would keep the session for ever.
+      if (response.destroyed) return;
       const { upstream, agent } = session;
       try {
         const headers = { connection: 'close' };
