@@ -17,7 +17,7 @@ function versionOfTag(tag: string): string | undefined {
 }
 
 /** Numbers by their value, and a pre-release before what it precedes: 1.9 < 1.10-rc.1 < 1.10. */
-export function compareVersions(one: string, other: string): number {
+function compareVersions(one: string, other: string): number {
   const [a, b] = [one, other].map((version) => {
     const [core = '', ...pre] = version.split('+')[0]!.split('-');
     return { core, pre: pre.join('-') };

@@ -2,8 +2,9 @@
 import { dirname } from 'node:path';
 import type { Service } from '@fleet/protocol/service.ts';
 import { type ControllerConfig, controllerConfig, type Placement } from './controller.ts';
-import { type Inspected, inspectYaml, type Problem } from './load.ts';
+import { type Inspected, inspectYaml } from './load.ts';
 import { hint, named } from './names.ts';
+import type { Problem } from './parse.ts';
 import { peekService, resolveSource } from './source.ts';
 
 type At = Inspected<ControllerConfig>['problemAt'];

@@ -13,6 +13,8 @@ import {
 } from './shape.ts';
 
 type Path = PropertyKey[];
+/** Nobody reads more at once. */
+const MOST = 100;
 export interface Complaint {
   path: Path;
   /** Where to point: at the key itself, or at what stands behind it. */
@@ -26,7 +28,7 @@ export function explain(
   value: unknown,
   written: (path: Path) => string | undefined,
 ): Complaint[] {
-  const issues = schema.safeParse(value).error?.issues ?? [];
+  const issues = schema.safeParse(value).error?.issues.slice(0, MOST) ?? [];
   const complaints = issues.flatMap((issue) => complain(issue, schema, value, written));
   // A misspelled key is one mistake: that the right one is missing follows from it.
   const meant = new Set<string>();
