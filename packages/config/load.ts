@@ -5,6 +5,8 @@ import type { z } from 'zod';
 import { explain } from './explain.ts';
 import { type Parsed, type Problem, parseYaml } from './parse.ts';
 
+export type { Problem } from './parse.ts';
+
 const MAX_BYTES = 1024 * 1024;
 
 export interface Inspected<T> {
