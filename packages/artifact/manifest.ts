@@ -17,11 +17,18 @@ export function encodeManifest(manifest: Manifest): Buffer {
 export function decodeManifest(bytes: Buffer): Manifest {
   if (bytes.length > LARGEST) throw refusal(`it has ${bytes.length} bytes, the most is ${LARGEST}`);
   const manifest = decode(bytes);
-  const unsafe = findUnsafe(manifest.files);
+  const unsafe = findUnsafe(manifest.files) ?? identityFault(manifest);
   if (unsafe) throw refusal(unsafe);
-  if (identityOf(manifest.files, manifest.sealed) !== manifest.identity)
-    throw refusal('its identity is not that of its files and sealed configuration');
   return manifest;
+}
+
+function identityFault({ files, sealed, identity }: Manifest): string | undefined {
+  try {
+    if (identityOf(files, sealed) === identity) return undefined;
+    return 'its identity is not that of its files and sealed configuration';
+  } catch (error) {
+    return `its sealed configuration has no canonical form (${(error as Error).message})`;
+  }
 }
 
 function decode(bytes: Buffer): Manifest {

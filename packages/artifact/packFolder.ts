@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { type Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Entry } from '@fleet/protocol/manifest.ts';
 import { archiveOf, VALID } from './archive.ts';
 import { compressor } from './compression.ts';
@@ -19,6 +20,13 @@ export async function packFolder(job: Jobs['pack']['input']): Promise<Jobs['pack
     const [artifact] = await Promise.all([written, feed(archiveOf(job.folder, chosen, files), compressed)]);
     fsyncSync(fd);
     return { files, ...artifact };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+    throw new FleetError('disk_full', `no room for ${job.out} (${message})`, {
+      next: 'make room where the controller keeps its artifacts, and build again',
+      cause: error,
+    });
   } finally {
     closeSync(fd);
   }
