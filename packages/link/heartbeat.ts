@@ -1,14 +1,15 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 
-/** Intervals without a byte from the peer after which it counts as gone. */
+/** Heartbeats without a byte from the peer after which it counts as gone. */
 const MISSES = 3;
+/** Looks at what has come, in each heartbeat: a silent peer is noticed at most one look late. */
+const LOOKS = 2;
 
 /**
- * Pings every `everyMs` and calls `onSilent` once nothing has come from the peer for three whole intervals, which is at most
- * four after its last byte. Bytes count and not frames: on a slow line one chunk takes longer than a heartbeat, and its sender
- * is not dead. Intervals are counted, so that a process that was stopped for a while first reads what has come meanwhile.
- * Returns what ends the watch.
+ * Pings every `everyMs` and calls `onSilent` once nothing has come from the peer for three times that, at the next look.
+ * Bytes count and not frames: on a slow line one chunk takes longer than a heartbeat, and its sender is not dead. Looks are
+ * counted, so that a process that was stopped for a while first reads what has come meanwhile. Returns what ends the watch.
  */
 export function watchHeartbeat(watch: {
   socket: WebSocket;
@@ -16,16 +17,17 @@ export function watchHeartbeat(watch: {
   onSilent(silentMs: number): void;
 }): () => void {
   const { socket, everyMs, onSilent } = watch;
+  let looks = 0;
+  let silentLooks = 0;
   let heard = bytesHeard(socket);
-  let missed = 0;
   const timer = setInterval(() => {
     const now = bytesHeard(socket);
-    missed = now === heard ? missed + 1 : 0;
+    silentLooks = now === heard ? silentLooks + 1 : 0;
     heard = now;
-    if (missed < MISSES) return socket.ping();
-    clearInterval(timer);
-    onSilent(missed * everyMs);
-  }, everyMs);
+    looks += 1;
+    if (silentLooks === MISSES * LOOKS) onSilent(MISSES * everyMs);
+    else if (looks % LOOKS === 0) socket.ping();
+  }, everyMs / LOOKS);
   return () => clearInterval(timer);
 }
 

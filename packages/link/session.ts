@@ -54,7 +54,7 @@ export interface SessionOptions<Theirs extends Methods, Ours extends Methods> {
   handlers: Handlers<Ours>;
   /** Without it, streams are refused. */
   receive?: Receive;
-  /** Time between two pings; a peer that is silent for three to four of them is cut off. */
+  /** Time between two pings; a peer that is silent for three of them, and half a one, is cut off. */
   heartbeatMs?: number;
   /** A stream without an acknowledgement for this long has failed. */
   progressMs?: number;

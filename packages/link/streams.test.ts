@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { open, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CHUNK, CREDIT, encodeChunk } from '@fleet/protocol/codec.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import t, { type Test } from 'tap';
@@ -258,6 +259,16 @@ t.test('a receiver that takes nothing fails the stream', async (t) => {
   });
   release();
   t.match(await aborted, { code: 'transfer_failed' });
+});
+
+t.test('a receiver that is slow and steady does not', async (t) => {
+  const { path, size } = await fileOf(t, 5 * CHUNK);
+  const write = () => sleep(300);
+  const { controller } = await openPair(t, {
+    controller: { progressMs: 1000 },
+    agent: { receive: async () => sinkWith({ write }) },
+  });
+  await controller.send({ name: 'a', path, from: 0, size });
 });
 
 t.test('chunks that are not what was announced end their stream and nothing else', async (t) => {
