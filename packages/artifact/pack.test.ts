@@ -23,7 +23,7 @@ import { identityOf } from './identity.ts';
 import { decodeManifest, encodeManifest } from './manifest.ts';
 import { pack } from './pack.ts';
 import { optionsFor, plant } from './sampleTree.ts';
-import { mountSmallDisk } from './smallDisk.ts';
+import { mountSmallDisk, NO_MOUNT } from './smallDisk.ts';
 import { unpack } from './unpack.ts';
 
 /** sha256 of what `plant` packs to before compression. When it changes, no agent unpacks what an older controller packed. */
@@ -203,10 +203,10 @@ t.test('a root outside the checkout, or none', async (t) => {
   await t.rejects(pack({ ...options, root: 'build' }), { code: 'source_failed', message: /is not there/ });
 });
 
-t.test('a disk without room for the artifact', async (t) => {
-  const disk = mountSmallDisk('size=1m');
-  if (!disk) return t.skip('this machine lets nobody mount a small disk');
-  t.teardown(() => disk.remove());
+const small = mountSmallDisk('size=1m');
+t.teardown(() => small?.remove());
+t.test('a disk without room for the artifact', { skip: !small && NO_MOUNT }, async (t) => {
+  const disk = small!;
   const dir = t.testdir({ tree: { big: randomBytes(3_000_000) } });
   const packing = pack(optionsFor(join(dir, 'tree'), join(disk.path, 'out')));
   await t.rejects(packing, { code: 'disk_full', message: /no room for .*out/ });

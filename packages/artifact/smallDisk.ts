@@ -9,6 +9,8 @@ export interface SmallDisk {
   remove(): void;
 }
 
+export const NO_MOUNT = 'this machine lets nobody mount a small disk';
+
 /** `options` as `mount` takes them: size=1m,nr_inodes=100. Undefined where this machine lets nobody mount. */
 export function mountSmallDisk(options: string): SmallDisk | undefined {
   const path = mkdtempSync(join(tmpdir(), 'fleet-disk-'));
