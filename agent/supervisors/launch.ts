@@ -12,7 +12,7 @@ import type { Report } from './state.ts';
 
 const SHIM = fileURLToPath(new URL('./shim.mjs', import.meta.url));
 /** It holds no data of its own: less room for garbage is less memory for every service of a host. */
-const NODE_OPTIONS = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=1'];
+const LEAN = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=1'];
 const REPORT_MS = 10_000;
 
 /** Resolves when the program of spec.json is up, or has ended at once; then the shim starts it again until it is stopped. */
@@ -21,7 +21,7 @@ export async function launchShim(home: string): Promise<Report> {
   if (!existsSync(output)) await makeNamedPipe(output);
   const complaints = join(home, 'shim.log');
   const stderr = openSync(complaints, 'w', 0o600);
-  const shim = spawn(process.execPath, [...NODE_OPTIONS, SHIM, home], {
+  const shim = spawn(process.execPath, [...LEAN, SHIM, home], {
     cwd: '/',
     // Marked like its program: a shim that died before it wrote down who it is, or lives on unknown, is found by this.
     env: cleanEnvironment({ [MARKER]: home }),

@@ -34,14 +34,18 @@ t.test('contract', async (t) => checkSupervisor(t, { supervisor, run: (program) 
 t.test('an agent that is killed leaves its services alone', async (t) => {
   const { make } = prepare(t);
   const one = make('1.0.0', PROGRAMS.works);
-  const agent = spawn(process.execPath, [
-    '--input-type=module-typescript',
-    '--eval',
-    `import { supervisorFor } from '${new URL('./kinds.ts', import.meta.url)}';
+  const agent = spawn(
+    process.execPath,
+    [
+      '--input-type=module-typescript',
+      '--eval',
+      `import { supervisorFor } from '${new URL('./kinds.ts', import.meta.url)}';
      const one = { ...${JSON.stringify(one)}, argvOf: (argv: string[]) => argv.map((e) => e.replace('\${VERSION}', '1.0.0')) };
      await supervisorFor(one.run).start(one);
-     process.kill(process.pid, 'SIGKILL');`,
-  ]);
+     process.kill(-process.pid, 'SIGKILL');`,
+    ],
+    { detached: true },
+  );
   agent.on('error', t.fail);
   const [, signal] = await once(agent, 'exit');
   t.equal(signal, 'SIGKILL');
@@ -72,6 +76,15 @@ t.test('a program that crashes is started again, ever later', async (t) => {
   const before = starts();
   t.equal(await supervisor.status(one), 'stopped');
   t.equal(starts(), before);
+});
+
+t.test('what does not hear its stop signal is killed by its shim', async (t) => {
+  const { make, home } = prepare(t);
+  const one = make('1.0.0', PROGRAMS.stubborn);
+  await supervisor.start(one);
+  await processOf(one);
+  await supervisor.stop(one);
+  t.equal((await readState(home))?.state, 'stopped', 'the shim saw it through to its end');
 });
 
 t.test('what cannot be executed says so', async (t) => {

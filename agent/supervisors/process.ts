@@ -1,7 +1,7 @@
 /** A service as a program of its own, watched over by a shim that outlives the agent. */
 import { mkdir } from 'node:fs/promises';
 import { endGroup, eventually, killMarked } from '@fleet/process/ending.ts';
-import { groupLives, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
+import { groupLives, lives, type ProcessIdentity, signalGroup } from '@fleet/process/proc.ts';
 import { OutputTail } from '@fleet/process/tail.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { ServiceState } from '@fleet/protocol/messages/step.ts';
@@ -73,12 +73,13 @@ async function stop({ home, service, version, run }: Instance<RunOf<'process'>>)
   });
 }
 
+/** A shim is alone in its group: its program has one of its own. */
 async function endShim(shim: ProcessIdentity, graceMs: number): Promise<void> {
   const gone = () => !lives(shim);
   if (gone()) return;
-  process.kill(shim.pid, 'SIGTERM');
+  signalGroup(shim.pid, 'SIGTERM');
   if (await eventually(gone, graceMs + SHIM_MS, POLL_MS)) return;
-  process.kill(shim.pid, 'SIGKILL');
+  signalGroup(shim.pid, 'SIGKILL');
   await eventually(gone, SHIM_MS, POLL_MS);
 }
 
