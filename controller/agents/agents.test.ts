@@ -273,7 +273,9 @@ t.test('a hello that cannot be stored is refused; one that comes twice ends the 
 t.test('a host lost while it is stored is gone, not connected', async (t) => {
   const { promise: stored, resolve: store } = Promise.withResolvers<void>();
   const { promise: storing, resolve: begun } = Promise.withResolvers<void>();
+  const { promise: noticed, resolve: notice } = Promise.withResolvers<void>();
   const { agents, events, url } = await controllerWith(t, {
+    log: { ...quiet, info: (_data, message) => message === 'agent gone' && notice() },
     onHello: async () => {
       begun();
       await stored;
@@ -282,7 +284,8 @@ t.test('a host lost while it is stored is gone, not connected', async (t) => {
   const { session } = await agentAt(t, url, helloOf('web-1'));
   await storing;
   session.close('changed my mind');
-  await session.closed;
+  await noticed;
+  t.same(events, [], 'the store does not know it yet');
   store();
   while (events.length === 0) await new Promise(setImmediate);
   t.same(events, ['gone web-1']);
