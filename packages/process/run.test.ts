@@ -65,13 +65,10 @@ t.test('a program that cannot be started says why', async (t) => {
 t.test('the environment is the one that was given', async (t) => {
   process.env.FLEET_TEST_SECRET = 'canary';
   t.teardown(() => delete process.env.FLEET_TEST_SECRET);
-  const { output } = await run(program(['env'], { env: cleanEnvironment({ PORT: '80' }) }));
-  const names = output.text
-    .trim()
-    .split('\n')
-    .map((line) => line.split('=')[0]);
+  const { output } = await run(program(['env', '-0'], { env: cleanEnvironment({ PORT: '80' }) }));
+  const names = output.text.split('\0').map((entry) => entry.split('=')[0]!);
   // tap puts these into whatever a test spawns.
-  const given = names.filter((name) => !/^_TAPJS_|^NODE_OPTIONS$/.test(name!));
+  const given = names.filter((name) => name !== '' && !/^_TAPJS_|^NODE_OPTIONS$/.test(name));
   t.strictSame(new Set(given), new Set([...Object.keys(cleanEnvironment()), 'PORT', 'FLEET_RUN']));
   t.notMatch(output.text, 'canary');
   const found = await shell('command -v node');
