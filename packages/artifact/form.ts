@@ -45,10 +45,19 @@ export function paddingOf(size: number): number {
 /** What a header block says, for people: used only to explain a refusal, never to decide one. */
 export function describeHeader(block: Buffer): string {
   if (block.length < BLOCK) return 'the end of the archive';
-  const header = new Header(block);
-  if (header.nullBlock) return 'an empty block';
+  const header = decode(block);
+  if (header?.nullBlock) return 'an empty block';
+  if (!header) return 'a header with impossible numbers';
   if (!header.cksumValid) return 'a header with a bad checksum';
   const mode = (header.mode ?? 0).toString(8);
   const target = header.linkpath ? ` to ${JSON.stringify(header.linkpath)}` : '';
   return `${header.type} ${JSON.stringify(header.path)}${target}, mode ${mode}, ${header.size} bytes`;
+}
+
+function decode(block: Buffer): Header | undefined {
+  try {
+    return new Header(block);
+  } catch {
+    return undefined;
+  }
 }
