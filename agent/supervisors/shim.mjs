@@ -47,9 +47,15 @@ const log = openLog();
 // Held open for reading and writing, so that it never ends and programs can come and go.
 const reader = fs.openSync(join(home, 'output'), fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
 const writer = fs.openSync(join(home, 'output'), fs.constants.O_WRONLY);
-const output = new Socket({ fd: reader, readable: true, writable: false });
+// One buffer for whatever comes: a flood leaves no garbage.
+const buffer = Buffer.allocUnsafe(64 * 1024);
+/** @param {number} bytes */
+const callback = (bytes) => {
+  log.append(buffer.subarray(0, bytes));
+  return true;
+};
+const output = new Socket({ fd: reader, readable: true, writable: false, onread: { buffer, callback } });
 output.on('error', () => {});
-output.on('data', log.append);
 
 process.on('SIGTERM', end);
 process.on('SIGHUP', () => {});
@@ -210,9 +216,8 @@ function openLog() {
 
 /** Takes what the program printed before it ended. */
 function drain() {
-  const chunk = Buffer.allocUnsafe(64 * 1024);
   try {
-    for (let left = 16; left > 0; left--) log.append(chunk.subarray(0, fs.readSync(reader, chunk)));
+    for (let left = 16; left > 0; left--) callback(fs.readSync(reader, buffer));
   } catch {
     // EAGAIN: it is empty
   }

@@ -20,7 +20,6 @@ export interface Pipe {
   writer: number;
   /** To be called once the program has it: only then does the pipe end with the program. */
   closeWriter(): void;
-  onData(take: (chunk: Buffer) => void): void;
   /** Takes what is in the pipe now, without waiting for whoever still holds it open. */
   drain(): void;
   close(): void;
@@ -31,14 +30,15 @@ export async function makeNamedPipe(path: string): Promise<void> {
   await promisify(execFile)('mkfifo', ['-m', '600', path], { env: cleanEnvironment() });
 }
 
-export async function openPipe(): Promise<Pipe> {
+/** `take` gets what comes, in memory that is used again as soon as it returns: a flood leaves no garbage. */
+export async function openPipe(take: (chunk: Buffer) => void): Promise<Pipe> {
   const dir = await privateDirectory();
   try {
     const path = join(dir, 'output');
     await makeNamedPipe(path);
     const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      return pipeOver(reader, openSync(path, constants.O_WRONLY));
+      return pipeOver(reader, openSync(path, constants.O_WRONLY), take);
     } catch (error) {
       closeSync(reader);
       throw error;
@@ -53,10 +53,17 @@ async function privateDirectory(): Promise<string> {
   return mkdtemp('/dev/shm/fleet-').catch(() => mkdtemp(join(tmpdir(), 'fleet-')));
 }
 
-function pipeOver(reader: number, writer: number): Pipe {
-  const socket = new Socket({ fd: reader, readable: true, writable: false });
+function pipeOver(reader: number, writer: number, take: (chunk: Buffer) => void): Pipe {
+  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  const onread = {
+    buffer,
+    callback(bytes: number) {
+      take(buffer.subarray(0, bytes));
+      return true;
+    },
+  };
+  const socket = new Socket({ fd: reader, readable: true, writable: false, onread });
   socket.on('error', () => {});
-  let take: (chunk: Buffer) => void = () => {};
   let open = true;
   return {
     writer,
@@ -64,17 +71,13 @@ function pipeOver(reader: number, writer: number): Pipe {
       if (open) closeSync(writer);
       open = false;
     },
-    onData(taker) {
-      take = taker;
-      socket.on('data', take);
-    },
     drain() {
       if (socket.destroyed) return;
       for (let taken = 0; taken < MOST_IN_A_PIPE; ) {
-        const chunk = readNow(reader);
-        if (chunk.length === 0) return;
-        take(chunk);
-        taken += chunk.length;
+        const bytes = readNow(reader, buffer);
+        if (bytes === 0) return;
+        take(buffer.subarray(0, bytes));
+        taken += bytes;
       }
     },
     close() {
@@ -84,12 +87,11 @@ function pipeOver(reader: number, writer: number): Pipe {
   };
 }
 
-/** Empty when nothing is there, or nothing will be. */
-function readNow(fd: number): Buffer {
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+/** 0 when nothing is there, or nothing will be. */
+function readNow(fd: number, into: Buffer): number {
   try {
-    return chunk.subarray(0, readSync(fd, chunk));
+    return readSync(fd, into);
   } catch {
-    return chunk.subarray(0, 0);
+    return 0;
   }
 }

@@ -48,15 +48,15 @@ export async function run(program: Program): Promise<Ended> {
   };
 
   if (program.signal?.aborted) return ended('cancelled');
-  const pipe = await openPipe().catch((error: Error) => error);
+  const take = (chunk: Buffer) => {
+    output.push(chunk);
+    log.append(chunk);
+  };
+  const pipe = await openPipe(take).catch((error: Error) => error);
   if (pipe instanceof Error) {
     say(`no pipe could be made: ${pipe.message}`);
     return ended('not_started');
   }
-  pipe.onData((chunk) => {
-    output.push(chunk);
-    log.append(chunk);
-  });
   try {
     const mark = randomUUID();
     const started = await spawnProgram(program, mark, pipe);

@@ -1,4 +1,4 @@
-/** The end of what a program printed. Whatever it prints, no more than about twice `limit` bytes are held. */
+/** The end of what a program printed. Whatever it prints, no more than twice `limit` bytes are held. */
 export interface Output {
   /** Starts at the beginning of a line where lines are not longer than half the tail. Invalid UTF-8 is replaced. */
   text: string;
@@ -8,34 +8,38 @@ export interface Output {
 
 export class OutputTail {
   readonly #limit: number;
-  #chunks: Buffer[] = [];
+  readonly #buffer: Buffer;
   #held = 0;
   #dropped = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
+    // Twice the tail, so that what is held moves to the front only once in a tail's length of output.
+    this.#buffer = Buffer.allocUnsafe(2 * limit);
   }
 
+  /** Takes a copy: the chunk's memory may be used again. */
   push(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#held += chunk.length;
-    if (this.#held > 2 * this.#limit) this.#shorten();
+    if (chunk.length > this.#limit) this.#forget(this.#held);
+    else if (this.#held + chunk.length > this.#buffer.length)
+      this.#forget(this.#held + chunk.length - this.#limit);
+    const skipped = Math.max(0, chunk.length - this.#limit);
+    this.#dropped += skipped;
+    this.#held += chunk.copy(this.#buffer, this.#held, skipped);
   }
 
   read(): Output {
-    this.#shorten();
-    const kept = Buffer.concat(this.#chunks);
-    const from = this.#dropped === 0 ? 0 : beginning(kept);
-    return { text: kept.toString('utf8', from), dropped: this.#dropped + from };
+    const excess = Math.max(0, this.#held - this.#limit);
+    const kept = this.#buffer.subarray(excess, this.#held);
+    const dropped = this.#dropped + excess;
+    const from = dropped === 0 ? 0 : beginning(kept);
+    return { text: kept.toString('utf8', from), dropped: dropped + from };
   }
 
-  #shorten(): void {
-    const all = Buffer.concat(this.#chunks);
-    const excess = Math.max(0, all.length - this.#limit);
-    // A copy, not a view: a view would keep the whole of what it looks into.
-    this.#chunks = [Buffer.from(all.subarray(excess))];
-    this.#held = all.length - excess;
-    this.#dropped += excess;
+  #forget(bytes: number): void {
+    this.#buffer.copyWithin(0, bytes, this.#held);
+    this.#held -= bytes;
+    this.#dropped += bytes;
   }
 }
 
