@@ -18,10 +18,10 @@ import { logHandlers } from './handlers/log.ts';
 import { releaseHandlers } from './handlers/release.ts';
 import { stepHandlers } from './handlers/step.ts';
 import type { Host } from './host.ts';
-import { sweepStaging } from './releases/install.ts';
 import { openJournal } from './releases/journal.ts';
 import { homeOf, listServices } from './releases/layout.ts';
 import { createReceiver } from './releases/receive.ts';
+import { sweepHome } from './releases/sweep.ts';
 import { endLeftovers } from './steps/leftovers.ts';
 import { reviveService } from './steps/revive.ts';
 
@@ -49,7 +49,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const hangingUp = new AbortController();
   const host: Host = { ...options.host, leaving: leaving.signal };
   const journal = await openJournal(options.journal, host.now);
-  const commands = createCommands({ journal, epochs: await openEpochs(options.epochs) });
+  const commands = createCommands({ journal, epochs: await openEpochs(options.epochs), log });
   await putInOrder(host);
 
   const handlers: Handlers<AgentMethods> = {
@@ -88,7 +88,7 @@ async function putInOrder(host: Host): Promise<void> {
   const ended = endLeftovers(host.instance);
   if (ended > 0) host.log.warn({ processes: ended }, 'ended what an interrupted hook had left running');
   const homes = (await listServices(host.root)).map((service) => homeOf(host.root, service));
-  for (const home of homes) await sweepStaging(home, host.now());
+  for (const home of homes) await sweepHome(home, host.now());
   await Promise.all(homes.map((home) => reviveService(host, home)));
 }
 

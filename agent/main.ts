@@ -1,11 +1,12 @@
 /** The agent's program: settings, the real host, signals. Nothing else knows every part. */
-import { mkdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { cleanEnvironment } from '@fleet/process/environment.ts';
 import { run } from '@fleet/process/run.ts';
 import pino from 'pino';
 import { runAgent } from './agent.ts';
 import { HELP, readSettings } from './config/config.ts';
 import { takeDataDirectory } from './config/data.ts';
+import { makeDirectory } from './disk/durable.ts';
 import { supervisorFor } from './supervisors/kinds.ts';
 import { revive } from './supervisors/revive.ts';
 
@@ -27,7 +28,7 @@ export async function main(argv: string[]): Promise<void> {
     process.exit(1);
   });
 
-  await mkdir(settings.root, { recursive: true });
+  await makeDirectory(settings.root, 0o755);
   const root = await realpath(settings.root);
   const data = await takeDataDirectory(settings.data);
   try {

@@ -138,3 +138,8 @@ export async function visit(port: string): Promise<Answer> {
   const response = await fetch(`http://127.0.0.1:${port}/`);
   return (await response.json()) as Answer;
 }
+
+/** Runs, and does nothing. */
+export const WORKER = {
+  run: { supervisor: 'process', command: ['node', '-e', 'setInterval(() => {}, 1000)'] },
+};

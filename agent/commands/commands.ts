@@ -2,8 +2,9 @@
  * How a message that changes something is carried out: its epoch is looked at, commands of one service follow one
  * another, an id that comes while it is being worked on shares that work, and the journal remembers the rest.
  */
-import { FleetError } from '@fleet/protocol/errors.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
+import type { Logger } from 'pino';
 import type { Entry, Journal } from '../releases/journal.ts';
 import type { Epochs } from './epochs.ts';
 
@@ -18,13 +19,17 @@ export interface Commands {
   perform<T>(method: string, request: Request, act: (entry: Entry) => Promise<T>): Promise<T>;
   /** In its turn and with the epoch looked at, but never remembered: for answers that describe the disk of this moment. */
   observe<T>(method: string, request: Request, look: () => Promise<T>): Promise<T>;
-  /** Work of the agent's own, in turn with the commands of a service. */
-  inTurn<T>(service: string, act: () => Promise<T>): Promise<T>;
   /** Takes nothing new. Resolves when what runs has ended. */
   stop(): Promise<void>;
 }
 
-export function createCommands({ epochs, journal }: { epochs: Epochs; journal: Journal }): Commands {
+interface Parts {
+  epochs: Epochs;
+  journal: Journal;
+  log: Pick<Logger, 'info' | 'warn'>;
+}
+
+export function createCommands({ epochs, journal, log }: Parts): Commands {
   const running = new Map<string, { subject: string; work: Promise<unknown> }>();
   const last = new Map<string, Promise<unknown>>();
   let stopping = false;
@@ -59,10 +64,26 @@ export function createCommands({ epochs, journal }: { epochs: Epochs; journal: J
     }
   }
 
+  /** One line a command in the agent's log: what was asked for, by whom, and how it ended. */
+  async function told<T>(method: string, request: Request, work: Promise<T>): Promise<T> {
+    const { command, service, version } = request;
+    const about = { method, service, version, why: command.why };
+    try {
+      const value = await work;
+      log.info(about, 'done');
+      return value;
+    } catch (thrown) {
+      const { code, message } = asFleetError(thrown);
+      log.warn({ ...about, code }, message);
+      throw thrown;
+    }
+  }
+
   return {
-    inTurn,
     perform: (method, request, act) =>
-      share(method, request, (subject) => journal.perform(request.command, subject, act)),
+      share(method, request, (subject) =>
+        told(method, request, journal.perform(request.command, subject, act)),
+      ),
     observe: (method, request, look) => share(method, request, look),
     async stop() {
       stopping = true;

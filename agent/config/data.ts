@@ -1,10 +1,10 @@
 /** The agent's own directory: one agent at a time, and one id that outlives its restarts. */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identify, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { errnoOf, ifThere, randomName, writeDurably } from '../disk/durable.ts';
+import { errnoOf, ifThere, makeDirectory, randomName, writeDurably } from '../disk/durable.ts';
 
 export interface DataDirectory {
   instance: string;
@@ -16,7 +16,7 @@ export interface DataDirectory {
 
 /** Throws `data_in_use` while another agent lives in it. */
 export async function takeDataDirectory(path: string): Promise<DataDirectory> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  await makeDirectory(path, 0o700);
   const lock = join(path, 'lock');
   await takeLock(lock);
   return {

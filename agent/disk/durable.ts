@@ -1,6 +1,6 @@
 /** Writing so that a power cut leaves either the old or the new, never half of one. */
 import { randomBytes } from 'node:crypto';
-import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 
@@ -16,6 +16,16 @@ export async function syncPath(path: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** Makes a directory and those above it, and has their names on the disk. */
+export async function makeDirectory(path: string, mode: number): Promise<void> {
+  const topmost = await mkdir(path, { recursive: true, mode });
+  if (topmost === undefined) return;
+  for (let made = path; ; made = dirname(made)) {
+    await syncPath(dirname(made));
+    if (made === topmost) return;
   }
 }
 

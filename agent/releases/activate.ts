@@ -31,9 +31,12 @@ export async function activateRelease(
   return { from, changed: from !== version, switchMs };
 }
 
+/** What a crash leaves beside `current` begins like this. */
+export const UNFINISHED = '.current-';
+
 /** A link renamed over a link: whoever opens `current` meanwhile gets the old release or the new one. */
 async function switchTo(home: Home, version: string): Promise<void> {
-  const temporary = join(home.directory, `.current-${randomName()}`);
+  const temporary = join(home.directory, `${UNFINISHED}${randomName()}`);
   try {
     await symlink(join('releases', version), temporary);
     await rename(temporary, home.current);

@@ -1,6 +1,6 @@
 /** From two received streams to a release: decoded, unpacked, linked, synced, and only then visible under its name. */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import { recordStats } from '@fleet/artifact/stats.ts';
@@ -8,13 +8,12 @@ import { unpack } from '@fleet/artifact/unpack.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
-import { service as sealedService } from '@fleet/protocol/service.ts';
+import { type Service, service as sealedService } from '@fleet/protocol/service.ts';
 import { ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
 import {
   type Home,
   makeHome,
   manifestPath,
-  parsePartName,
   partPath,
   releaseDirectory,
   sealedPath,
@@ -25,9 +24,6 @@ import { findRelease, type Sealed, verifyRelease } from './release.ts';
 import { linkShared } from './shared.ts';
 
 type Commit = Request<AgentMethods, 'release.commit'>;
-
-/** Partial streams that nobody came back for. */
-const PART_KEPT_MS = 7 * 24 * 3_600_000;
 
 /** Does nothing where the release is there already. */
 export async function commitRelease(
@@ -59,7 +55,7 @@ export async function commitRelease(
 
 async function publish(home: Home, manifest: Manifest, bytes: Buffer, tree: string): Promise<void> {
   const { version, identity, sealed } = manifest;
-  const { shared } = sealedService.parse(sealed);
+  const { shared } = decodeSealed(manifest);
   const stats = await recordStats(tree, manifest);
   await linkShared(home, version, tree, shared);
   await writeDurably(manifestPath(home, version), bytes);
@@ -68,6 +64,15 @@ async function publish(home: Home, manifest: Manifest, bytes: Buffer, tree: stri
   await rename(tree, releaseDirectory(home, version));
   await syncPath(home.releases);
   await syncPath(home.staging);
+}
+
+function decodeSealed({ service, version, sealed }: Manifest): Service {
+  const result = sealedService.safeParse(sealed);
+  if (result.success) return result.data;
+  const wrong = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  throw new FleetError('bad_archive', `the sealed fleet.yaml of ${service} ${version}: ${wrong.join('; ')}`, {
+    next: 'Bring the controller and its agents to the same version of fleet, then build the version again.',
+  });
 }
 
 async function readManifest(
@@ -108,13 +113,4 @@ function sizeOf(manifest: Manifest): { files: number; bytes: number } {
 async function removeParts(home: Home, version: string): Promise<void> {
   for (const part of ['manifest', 'artifact'] as const)
     for (const { path } of await listParts(home, version, part)) await rm(path, { force: true });
-}
-
-/** What crashed runs left in staging. `now`: wall time in milliseconds. */
-export async function sweepStaging(home: Home, now: number): Promise<void> {
-  for (const name of (await ifThere(readdir(home.staging))) ?? []) {
-    const path = join(home.staging, name);
-    if (parsePartName(name) && now - (await stat(path)).mtimeMs < PART_KEPT_MS) continue;
-    await rm(path, { recursive: true, force: true });
-  }
 }

@@ -20,7 +20,7 @@ const request = (id: string, service = 'web'): Request => ({
 async function live(directory: string) {
   const journal = await openJournal(join(directory, 'journal'), Date.now);
   const epochs = await openEpochs(join(directory, 'epochs.json'));
-  return { journal, commands: createCommands({ journal, epochs }) };
+  return { journal, commands: createCommands({ journal, epochs, log: { info() {}, warn() {} } }) };
 }
 const never = () => Promise.reject(new Error('it acted again'));
 

@@ -6,11 +6,11 @@
  * first looks what already holds. What must not happen twice inside a command is a part with its own outcome in the record.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asFleetError, type ErrorBody, FleetError, fromBody } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
-import { ifThere, syncPath, writeDurably } from '../disk/durable.ts';
+import { ifThere, makeDirectory, syncPath, writeDurably } from '../disk/durable.ts';
 
 const KEPT_RECORDS = 2000;
 const KEPT_MS = 30 * 24 * 3_600_000;
@@ -59,7 +59,7 @@ export interface Journal {
 
 /** `now`: wall time in milliseconds; it only decides which records are old. */
 export async function openJournal(directory: string, now: () => number): Promise<Journal> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory, 0o700);
   const known = await forgetOld(directory, now());
   /** Outcomes that the disk had no room for: as good as recorded while the agent lives. */
   const unwritten = new Map<string, CommandRecord>();

@@ -1,10 +1,10 @@
 /** Where things lie on a host. One service has one home; nothing else knows a path by heart. */
-import { mkdir, readdir, readlink } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { StreamPart } from '@fleet/protocol/messages/release.ts';
 import { serviceName, versionName } from '@fleet/protocol/words.ts';
-import { errnoOf, ifThere } from '../disk/durable.ts';
+import { errnoOf, ifThere, makeDirectory } from '../disk/durable.ts';
 
 export interface Home {
   service: string;
@@ -67,8 +67,8 @@ export function parsePartName(name: string): { version: string; part: string; sh
 
 export async function makeHome(home: Home): Promise<void> {
   const below = [home.releases, home.shared, home.staging, home.manifests, home.sealed, home.stats, home.run];
-  await mkdir(home.directory, { recursive: true, mode: 0o755 });
-  for (const directory of below) await mkdir(directory, { recursive: true, mode: modeOf(home, directory) });
+  await makeDirectory(home.directory, 0o755);
+  for (const directory of below) await makeDirectory(directory, modeOf(home, directory));
 }
 
 /** Programs that run as other users read releases and shared paths; the rest is the agent's own. */

@@ -1,5 +1,5 @@
 /** Whether a release has to be sent, and from where: asked before a byte of it is. */
-import { rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { StreamPart } from '@fleet/protocol/messages/release.ts';
@@ -13,15 +13,21 @@ import { readStarted } from './started.ts';
 type Offer = Request<AgentMethods, 'release.offer'>;
 
 export async function considerOffer(home: Home, offer: Offer): Promise<Reply<AgentMethods, 'release.offer'>> {
+  const { version } = offer;
   await makeHome(home);
+  // Staging is where a deployment may still fail: what would not be switched is not sent either.
+  const current = await readCurrent(home);
   const obstacle = await whatIsWrong(home, offer);
   if (obstacle === 'nothing') return { state: 'present' };
-  if (obstacle) await makeWay(home, offer.version, obstacle);
+  if (obstacle) await makeWay(home, version, current, obstacle);
 
-  const manifestFrom = await beginPart(home, offer.version, 'manifest', offer.manifest);
-  const artifactFrom = await beginPart(home, offer.version, 'artifact', offer.artifact);
-  const missing = offer.artifact.size - artifactFrom + offer.manifest.size - manifestFrom;
-  await requireRoom(home.directory, offer.unpacked + missing, `${home.service} ${offer.version}`);
+  const { manifest, artifact } = offer;
+  const manifestFrom = await bytesHere(home, version, 'manifest', manifest);
+  const artifactFrom = await bytesHere(home, version, 'artifact', artifact);
+  const missing = manifest.size - manifestFrom + artifact.size - artifactFrom;
+  await requireRoom(home.directory, offer.unpacked + missing, `${home.service} ${version}`);
+  await makePart(home, version, 'manifest', manifest.sha256);
+  await makePart(home, version, 'artifact', artifact.sha256);
   return { state: 'wanted', manifestFrom, artifactFrom };
 }
 
@@ -38,9 +44,13 @@ async function whatIsWrong(home: Home, offer: Offer): Promise<'nothing' | FleetE
 }
 
 /** Takes away what lies in the place of a release, unless it is in use. */
-async function makeWay(home: Home, version: string, obstacle: FleetError): Promise<void> {
+async function makeWay(
+  home: Home,
+  version: string,
+  current: string | null,
+  obstacle: FleetError,
+): Promise<void> {
   if (obstacle.code !== 'drifted' && obstacle.code !== 'version_exists') throw obstacle;
-  const current = await readCurrent(home);
   const started = await readStarted(home);
   if (version === current || (started?.wanted && version === started.version))
     throw new FleetError(obstacle.code, `${obstacle.message}; it is what runs here, so it is left alone`, {
@@ -50,18 +60,24 @@ async function makeWay(home: Home, version: string, obstacle: FleetError): Promi
   await removeRelease(home, version);
 }
 
-/** Bytes that are here already. A file with the digest in its name stands for the offer from now on. */
-async function beginPart(
+/** What arrived of an earlier try. Other content under this version's name is no part of it. */
+async function bytesHere(
   home: Home,
   version: string,
   part: StreamPart,
-  { sha256, size }: { sha256: string; size: number },
+  { size, sha256 }: Offer[StreamPart],
 ): Promise<number> {
   for (const found of await listParts(home, version, part))
     if (found.sha256 !== sha256) await rm(found.path, { force: true });
   const path = partPath(home, version, part, sha256);
-  const here = (await ifThere(stat(path)))?.size;
-  if (here === undefined) await writeFile(path, '', { mode: 0o600 });
-  else if (here > size) await truncate(path, 0);
-  return here === undefined || here > size ? 0 : here;
+  const here = (await ifThere(stat(path)))?.size ?? 0;
+  if (here <= size) return here;
+  await rm(path);
+  return 0;
+}
+
+/** The file, with the digest in its name, stands for the offer from now on. */
+async function makePart(home: Home, version: string, part: StreamPart, sha256: string): Promise<void> {
+  const handle = await open(partPath(home, version, part, sha256), 'a', 0o600);
+  await handle.close();
 }

@@ -44,16 +44,31 @@ export async function requireRelease(home: Home, version: string): Promise<Relea
 }
 
 /** Compares every file with the manifest, by stat where nothing was touched. Throws `drifted`. */
-export async function verifyRelease(home: Home, release: Release): Promise<Manifest> {
-  const manifest = decodeManifest(await readFile(manifestPath(home, release.version)));
-  const stats = JSON.parse(await readFile(statsPath(home, release.version), 'utf8')) as Stats;
-  const { version, directory, service } = release;
+export async function verifyRelease(home: Home, { version, directory, service }: Release): Promise<Manifest> {
+  const { manifest, stats } = await readNotes(home, version);
   await verifyTree({ dir: directory, manifest, stats, ignore: sharedPaths(service.shared) });
   const unlinked = await findUnlinked(home, version, service.shared);
   if (unlinked === undefined) return manifest;
   throw new FleetError('drifted', `${directory}/${unlinked} is no longer the link into shared/`, {
     next: `Find out who changed it, then deploy ${home.service} ${version} again.`,
   });
+}
+
+/** What the agent wrote about a release when it came. What cannot be read is as bad as a release that was changed. */
+async function readNotes(home: Home, version: string): Promise<{ manifest: Manifest; stats: Stats }> {
+  try {
+    const manifest = decodeManifest(await readFile(manifestPath(home, version)));
+    const stats = JSON.parse(await readFile(statsPath(home, version), 'utf8')) as Stats;
+    return { manifest, stats };
+  } catch (cause) {
+    throw new FleetError(
+      'drifted',
+      `what fleet noted about ${home.service} ${version} is damaged: ${cause}`,
+      {
+        cause,
+      },
+    );
+  }
 }
 
 /** The directory first, so that what is left after a crash is never taken for a release. */

@@ -4,7 +4,7 @@
 import { cp, lstat, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join, posix, relative } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { ifThere, randomName, syncPath, syncTree } from '../disk/durable.ts';
+import { ifThere, makeDirectory, randomName, syncPath, syncTree } from '../disk/durable.ts';
 import { type Home, releaseDirectory } from './layout.ts';
 
 /** `./data/` and `data` are the same path. Throws `bad_config` for paths that cannot be linked. */
@@ -33,9 +33,10 @@ export async function linkShared(home: Home, version: string, tree: string, shar
     const kept = join(home.shared, path);
     const packed = join(tree, path);
     await makeWay(tree, path);
-    await mkdir(dirname(kept), { recursive: true });
+    await makeDirectory(dirname(kept), 0o755);
     if (!(await ifThere(lstat(kept)))) {
-      if (await ifThere(lstat(packed))) await copyDurably(packed, kept);
+      if (await ifThere(lstat(packed)))
+        await copyDurably(packed, kept, join(home.shared, `${UNFINISHED}${randomName()}`));
       else await mkdir(kept);
       await syncPath(dirname(kept));
     }
@@ -81,9 +82,11 @@ async function makeWay(tree: string, path: string): Promise<void> {
   }
 }
 
+/** What a crash leaves in shared/ begins like this. */
+export const UNFINISHED = '.fleet-';
+
 /** shared/ may be a disk of its own, so this copies; the name appears when the copy is whole. */
-async function copyDurably(from: string, to: string): Promise<void> {
-  const temporary = join(dirname(to), `.${randomName()}`);
+async function copyDurably(from: string, to: string, temporary: string): Promise<void> {
   try {
     await cp(from, temporary, { recursive: true, verbatimSymlinks: true, errorOnExist: true, force: false });
     await syncTree(temporary);

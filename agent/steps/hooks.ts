@@ -4,11 +4,11 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Hook } from '@fleet/protocol/service.ts';
 import type { Entry } from '../releases/journal.ts';
 import { HOOK } from './leftovers.ts';
-import type { Output } from './output.ts';
+import type { Ran } from './ran.ts';
 import { argvOf, environmentOf, type Runtime } from './runtime.ts';
 
 /** Runs it once for this command, however often the command is done. Throws `hook_failed` and `hook_interrupted`. */
-export function runHook(runtime: Runtime, name: string, hook: Hook, entry: Entry): Promise<Output> {
+export function runHook(runtime: Runtime, name: string, hook: Hook, entry: Entry): Promise<Ran> {
   return entry.part(name, { repeatable: hook.repeatable }, async () => {
     const { host, home, release } = runtime;
     const argv = argvOf(runtime, hook.command);
@@ -19,7 +19,7 @@ export function runHook(runtime: Runtime, name: string, hook: Hook, entry: Entry
       timeoutMs: hook.timeout,
       signal: host.leaving,
     });
-    if (ok(ended)) return ended.output;
+    if (ok(ended)) return { output: ended.output, ms: ended.ms };
     const what = `${name} of ${home.service} ${release.version}`;
     if (ended.reason === 'cancelled') throw new FleetError('stopping', `the agent stopped during ${what}`);
     throw new FleetError('hook_failed', `${what}: ${describe(ended, argv)}`, {

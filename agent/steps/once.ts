@@ -24,7 +24,5 @@ export async function runOnce(
     throw new FleetError('bad_request', `${home.service} ${version} has no once step ${name}`, {
       data: { known: release.service.once.map((once) => once.name) },
     });
-  const began = host.clock();
-  const output = await runHook({ host, home, release, values }, name, step, entry);
-  return { output, ms: host.clock() - began };
+  return runHook({ host, home, release, values }, name, step, entry);
 }

@@ -8,7 +8,7 @@ import { type Home, readCurrent } from '../releases/layout.ts';
 import { requireRelease } from '../releases/release.ts';
 import { writeStarted } from '../releases/started.ts';
 import { runHook } from './hooks.ts';
-import { joinOutputs, type Output } from './output.ts';
+import { joined, type Ran, timed } from './ran.ts';
 import { instanceOf, type Runtime } from './runtime.ts';
 import { stopRunning } from './stop.ts';
 import { valuesFor } from './values.ts';
@@ -34,37 +34,35 @@ export async function restartService(
       },
     );
 
-  const began = host.clock();
   const stopped = await entry.part('stop', { repeatable: true }, () =>
-    stopRunning(host, home, entry, { lenient: lenientStop, standIn: release }),
+    stopRunning(host, home, entry, { lenient: lenientStop, replaced: true }),
   );
-  const between = host.clock();
-  const outputs = await startRelease({ host, home, release, values }, entry);
+  const started = await startRelease({ host, home, release, values }, entry);
   return {
     changed: true,
-    output: joinOutputs([...stopped.outputs, ...outputs]),
-    stopMs: between - began,
-    startMs: host.clock() - between,
+    output: joined([...stopped.ran, ...started]).output,
+    stopMs: joined(stopped.ran).ms,
+    startMs: joined(started).ms,
   };
 }
 
 /** Its hooks and its program. Throws `hook_failed` and `start_failed`. */
-async function startRelease(runtime: Runtime, entry: Entry): Promise<Output[]> {
+async function startRelease(runtime: Runtime, entry: Entry): Promise<Ran[]> {
   const { host, home, release, values } = runtime;
   const { hooks, run } = release.service;
   const supervisor = host.supervisorFor(run);
   const instance = instanceOf(runtime);
-  const outputs: Output[] = [];
+  const ran: Ran[] = [];
   const hook = async (name: HookName) => {
     const found = hooks[name];
-    if (found) outputs.push(await runHook(runtime, name, found, entry));
+    if (found) ran.push(await runHook(runtime, name, found, entry));
   };
 
   await hook('before_start');
   // Before the start, so that a crash behind it leaves a service that is known.
   await writeStarted(home, { version: release.version, values, wanted: true });
   try {
-    await supervisor.start(instance);
+    ran.push(await timed(host, () => supervisor.start(instance)));
   } catch (error) {
     await writeStarted(home, { version: release.version, values, wanted: false });
     throw error;
@@ -75,5 +73,5 @@ async function startRelease(runtime: Runtime, entry: Entry): Promise<Output[]> {
       next: `See what it printed: fleet logs ${home.service} --host ${host.name}`,
     });
   await hook('after_start');
-  return outputs;
+  return ran;
 }

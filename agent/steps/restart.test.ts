@@ -1,0 +1,161 @@
+/** Restarts on a simulated host: real files and a real journal, programs that are only told of, and a crash at every point. */
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Ended } from '@fleet/process/run.ts';
+import t, { type Test } from 'tap';
+import { type Commands, createCommands } from '../commands/commands.ts';
+import { openEpochs } from '../commands/epochs.ts';
+import type { Host } from '../host.ts';
+import { openJournal } from '../releases/journal.ts';
+import { type Home, homeOf, makeHome, releaseDirectory, sealedPath } from '../releases/layout.ts';
+import { writeStarted } from '../releases/started.ts';
+import type { Supervisor } from '../supervisors/supervisor.ts';
+import { restartService } from './restart.ts';
+
+const FLEET = '00000000-0000-4000-8000-000000000001';
+
+/** What outlives an agent: what was done, and what runs. */
+interface World {
+  root: string;
+  home: Home;
+  done: string[];
+  running: string | undefined;
+}
+
+async function makeWorld(t: Test, repeatable = false): Promise<World> {
+  const root = t.testdir();
+  const home = homeOf(root, 'web');
+  await makeHome(home);
+  const hook = (name: string) => ({ command: [name], repeatable });
+  for (const version of ['1', '2']) {
+    await mkdir(releaseDirectory(home, version));
+    const sealed = {
+      service: 'web',
+      run: { supervisor: 'process', command: ['web'] },
+      hooks: {
+        before_stop: hook('before_stop'),
+        after_stop: hook('after_stop'),
+        before_start: hook('before_start'),
+        after_start: hook('after_start'),
+      },
+    };
+    await writeFile(sealedPath(home, version), JSON.stringify({ identity: version.repeat(64), sealed }));
+  }
+  await symlink('releases/2', home.current);
+  await writeStarted(home, { version: '1', values: { VERSION: '1' }, wanted: true });
+  return { root, home, done: [], running: '1' };
+}
+
+const ENDED: Ended = { reason: 'exited', code: 0, signal: null, output: { text: '', dropped: 0 }, ms: 1 };
+const CANCELLED: Ended = {
+  ...{ reason: 'cancelled', code: null, signal: 'SIGTERM' },
+  ...{ output: { text: '', dropped: 0 }, ms: 1 },
+};
+
+/**
+ * One life of an agent. It dies before or after its call number `at`, counted from 0, which then never returns; `died` says so.
+ */
+async function live(world: World, death?: { at: number; when: 'before' | 'after' }, ended = ENDED) {
+  const died = Promise.withResolvers<void>();
+  let calls = 0;
+  async function act<T>(what: string, effect: () => T): Promise<T> {
+    const dies = calls++ === death?.at;
+    const hang = () => {
+      died.resolve();
+      return new Promise<never>(() => {});
+    };
+    if (dies && death?.when === 'before') await hang();
+    world.done.push(what);
+    const result = effect();
+    if (dies) await hang();
+    return result;
+  }
+  const supervisor: Supervisor = {
+    start: ({ version }) =>
+      act(`start ${version}`, () => {
+        world.running = version;
+      }),
+    stop: () =>
+      act(`stop ${world.running}`, () => {
+        world.running = undefined;
+      }),
+    status: () => act('status', () => (world.running === undefined ? 'stopped' : 'running')),
+  };
+  const host: Host = {
+    name: 'web-1',
+    instance: 'simulated',
+    root: world.root,
+    run: ({ argv, env }) => act(`${argv[0]} ${env.FLEET_VERSION}`, () => ended),
+    supervisorFor: () => supervisor,
+    revive: async () => false,
+    environment: {},
+    clock: () => 0,
+    now: () => 0,
+    log: { info() {}, warn() {}, error() {} },
+    leaving: new AbortController().signal,
+  };
+  const journal = await openJournal(join(world.root, '.journal'), () => Date.now());
+  const commands = createCommands({
+    ...{ journal, log: host.log },
+    epochs: await openEpochs(join(world.root, '.epochs')),
+  });
+  return { died: died.promise, restart: () => restart(host, commands, world.home), calls: () => calls };
+}
+
+function restart(host: Host, commands: Commands, home: Home) {
+  const command = { id: 'restart', fleet: FLEET, epoch: 1, why: 'a test' };
+  const request = { command, service: 'web', version: '2', values: {}, lenientStop: false };
+  return commands.perform('step.restart', request, (entry) => restartService(host, home, request, entry));
+}
+
+const WHOLE = [
+  ...['status', 'before_stop 1', 'stop 1', 'after_stop 1'],
+  ...['before_start 2', 'start 2', 'status', 'after_start 2'],
+];
+
+t.test('nothing goes wrong', async (t) => {
+  const world = await makeWorld(t);
+  const { restart } = await live(world);
+  const reply = await restart();
+  t.match(reply, { changed: true });
+  t.strictSame(world.done, WHOLE);
+  t.strictSame(await restart(), reply);
+  t.strictSame(world.done, WHOLE, 'a repeated command does nothing');
+});
+
+for (const repeatable of [false, true])
+  for (const when of ['before', 'after'] as const)
+    for (const [at, call] of WHOLE.entries())
+      t.test(
+        `the agent dies ${when} ${call} (${at}), hooks ${repeatable ? 'may' : 'must not'} run twice`,
+        async (t) => {
+          const world = await makeWorld(t, repeatable);
+          const first = await live(world, { at, when });
+          void first.restart();
+          await first.died;
+          const next = await live(world);
+          const isHook = call.includes('before_') || call.includes('after_');
+          const times = (what: string) => world.done.filter((done) => done === what).length;
+          const hooks = WHOLE.filter((what) => what.includes('_'));
+          if (isHook && !repeatable) {
+            await t.rejects(next.restart(), { code: 'hook_interrupted' });
+            t.equal(times(call), when === 'after' ? 1 : 0);
+          } else {
+            t.match(await next.restart(), { changed: true });
+            t.equal(world.running, '2');
+            for (const hook of hooks) {
+              const interrupted = hook === call && when === 'after';
+              t.equal(times(hook), interrupted ? 2 : 1, hook);
+            }
+            t.notOk(world.done.includes('stop 2'), 'what comes is not stopped again');
+          }
+        },
+      );
+
+t.test('a hook that an agent ends when it leaves has no outcome', async (t) => {
+  const world = await makeWorld(t);
+  const leaving = await live(world, undefined, CANCELLED);
+  await t.rejects(leaving.restart(), { code: 'stopping' });
+  const next = await live(world);
+  await t.rejects(next.restart(), { code: 'hook_interrupted', data: { hook: 'before_stop' } });
+});
