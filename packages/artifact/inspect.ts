@@ -9,8 +9,13 @@ export type Judge = (entry: FileEntry, stat: BigIntStats, full: string) => Readi
 /** Returns what is wrong with the content. */
 export type Reading = Generator<void, string | undefined>;
 
+export interface Difference {
+  path: string;
+  what: string;
+}
+
 /**
- * Returns what differs, a line each. `ignore` are the paths of shared links: where a link stands there, it and what the
+ * Returns what differs. `ignore` are the paths of shared links: where a link stands there, it and what the
  * manifest has below it are passed by. Yields often, for a caller that must not hold its thread for long.
  */
 export function* inspectTree(
@@ -18,10 +23,10 @@ export function* inspectTree(
   files: readonly Entry[],
   ignore: readonly string[],
   judge?: Judge,
-): Generator<void, string[]> {
+): Generator<void, Difference[]> {
   const expected = new Map(files.map((entry) => [entry.path, entry]));
   const ignored = new Set(ignore);
-  const differences: string[] = [];
+  const differences: Difference[] = [];
   const folders = [''];
   for (let below = folders.pop(); below !== undefined; below = folders.pop()) {
     for (const item of readdirSync(join(dir, below), { withFileTypes: true })) {
@@ -36,15 +41,15 @@ export function* inspectTree(
       if (item.isDirectory()) folders.push(path);
       if (!entry) {
         const leadsToShared = item.isDirectory() && ignore.some((shared) => shared.startsWith(`${path}/`));
-        if (!leadsToShared) differences.push(`${path}: not in the manifest`);
+        if (!leadsToShared) differences.push({ path, what: 'not in the manifest' });
       } else {
-        const difference = yield* compare(join(dir, path), entry, judge);
-        if (difference) differences.push(`${path}: ${difference}`);
+        const what = yield* compare(join(dir, path), entry, judge);
+        if (what) differences.push({ path, what });
       }
     }
   }
-  for (const path of expected.keys()) differences.push(`${path}: missing`);
-  return differences;
+  for (const path of expected.keys()) differences.push({ path, what: 'missing' });
+  return differences.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 function isAt(path: string, above: string): boolean {
@@ -69,4 +74,13 @@ function* compare(full: string, entry: Entry, judge?: Judge): Generator<void, st
       return reading && (yield* reading);
     }
   }
+}
+
+const NAMED = 5;
+
+/** The first of them, for people. */
+export function describeDifferences(differences: readonly Difference[]): string {
+  const named = differences.slice(0, NAMED).map(({ path, what }) => `${path}: ${what}`);
+  if (differences.length > NAMED) named.push(`and ${differences.length - NAMED} more`);
+  return named.join('; ');
 }

@@ -10,7 +10,7 @@ import { chmodSync, closeSync, openSync, statfsSync } from 'node:fs';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import { findUnsafe } from './entries.ts';
-import { inspectTree } from './inspect.ts';
+import { describeDifferences, inspectTree } from './inspect.ts';
 import type { Jobs } from './jobs.ts';
 import { rush } from './pace.ts';
 import { ArchiveReader, piecesOf } from './reader.ts';
@@ -54,7 +54,7 @@ async function finish(into: string, manifest: Manifest): Promise<void> {
   try {
     const differences = rush(inspectTree(into, manifest.files, []));
     if (differences.length > 0)
-      throw new Error(`the tree is not as it was written: ${differences.slice(0, 3).join('; ')}`);
+      throw new Error(`the tree is not as it was written: ${describeDifferences(differences)}`);
   } finally {
     await synced;
   }

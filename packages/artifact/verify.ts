@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
-import { inspectTree, type Reading } from './inspect.ts';
-import { pace } from './pace.ts';
-import { drifted, type Stats, stampOf } from './stats.ts';
+import { refuseDrift } from './drift.ts';
+import type { Reading } from './inspect.ts';
+import { type Stats, stampOf } from './stats.ts';
 
 export interface VerifyOptions {
   dir: string;
@@ -18,12 +18,9 @@ export interface VerifyOptions {
 /** Resolves where the tree equals the manifest; throws `drifted` with the first differences otherwise. */
 export async function verifyTree({ dir, manifest, stats = [], ignore = [] }: VerifyOptions): Promise<void> {
   const stamps = new Map(stats);
-  const differences = await pace(
-    inspectTree(dir, manifest.files, ignore, (entry, stat, full) =>
-      stamps.get(entry.path) === stampOf(stat) ? undefined : readContent(full, entry.sha256),
-    ),
+  await refuseDrift(dir, manifest, ignore, (entry, stat, full) =>
+    stamps.get(entry.path) === stampOf(stat) ? undefined : readContent(full, entry.sha256),
   );
-  if (differences.length > 0) throw drifted(dir, manifest, differences);
 }
 
 const PIECE = 1024 * 1024;
