@@ -26,23 +26,31 @@ export async function finish(course: Course): Promise<void> {
 
 /** Ends a deployment, planned or not, with its recap and exit status. */
 export async function endWithRecap(id: number, deps: Deps): Promise<void> {
-  const recap = await computeRecap(id, deps);
-  const state = recap.state === 'running' ? 'failed' : recap.state;
-  await deps.store.deployments.end(id, { state, exit: recap.exit }, { type: 'deployment.ended', recap });
+  const recap = await computeRecap(id, deps, { ending: true });
+  const { state, exit } = recap;
+  await deps.store.deployments.end(id, { state, exit }, { type: 'deployment.ended', recap });
 }
 
 /** The recap as it stands now: for a deployment that has ended, as it ended. */
-export async function computeRecap(id: number, deps: Pick<Deps, 'store'>): Promise<Recap> {
-  const deployment = await deps.store.deployments.get(id);
-  const hosts = await deps.store.deployments.hosts(id);
+export async function computeRecap(
+  id: number,
+  { store }: Pick<Deps, 'store'>,
+  { ending } = { ending: false },
+): Promise<Recap> {
+  const deployment = await store.deployments.get(id);
+  const { service, version } = deployment;
+  const artifact = version === null ? undefined : await store.artifacts.byVersion(service, version);
+  const hosts = await store.deployments.hosts(id);
   return recapOf({
     deployment,
     hosts: hosts.map(({ facts, report }) => ({
       facts: hostFacts.parse(facts),
       report: report === null ? null : finalReport.parse(report),
     })),
-    steps: await deps.store.steps.list(id),
+    steps: await store.steps.list(id),
+    identity: artifact?.identity ?? null,
     now: new Date(),
+    ending,
   });
 }
 

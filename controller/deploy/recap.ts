@@ -12,32 +12,39 @@ export interface RecapInput {
   deployment: DeploymentRecord;
   hosts: ReadonlyArray<{ facts: HostFacts; report: FinalReport | null }>;
   steps: readonly StepRecord[];
+  /** Of the version that is deployed; null before there is one. */
+  identity: string | null;
   now: Date;
+  /** The deployment ends with this recap, although its row does not say so yet. */
+  ending: boolean;
 }
 
 export function recapOf(input: RecapInput): Recap {
-  const { deployment } = input;
+  const { deployment, identity } = input;
+  const target = { version: deployment.version, identity };
   const hosts = input.hosts.map(({ facts, report }) => {
     const steps = input.steps.filter((step) => step.host === facts.host);
     return {
-      ...hostRecap(deployment, facts, report, steps),
-      green: isGreen(deployment, report, steps),
+      ...hostRecap(target, facts, report, steps),
+      green: isGreen(target, report, steps),
       before: isAsBefore(facts, report),
     };
   });
   const ended = deployment.endedAt === null ? input.now : new Date(deployment.endedAt);
-  const green = hosts.every((host) => host.green) && deployment.failure === null;
-  const before = hosts.length > 0 && hosts.every((host) => host.before);
+  const planned = hosts.length > 0;
+  const green = planned && hosts.every((host) => host.green) && deployment.failure === null;
+  const before = planned && hosts.every((host) => host.before);
+  const over = input.ending || deployment.endedAt !== null;
   return {
     deployment: deployment.id,
     service: deployment.service,
     version: deployment.version,
     environment: deployment.environment,
-    state: stateOf(deployment, hosts.length > 0, green, before),
+    state: over ? stateOf(deployment, planned, green, before) : 'running',
     durationMs: ended.getTime() - new Date(deployment.startedAt).getTime(),
     hosts: hosts.map(({ green: _, before: __, ...host }) => host),
     failure: deployment.failure,
-    exit: exitOf(deployment, hosts.length > 0, green, before),
+    exit: over ? exitOf(deployment, planned, green, before) : 1,
   };
 }
 
@@ -64,35 +71,38 @@ function exitOf(deployment: DeploymentRecord, planned: boolean, green: boolean, 
   return before ? 5 : 1;
 }
 
-function isGreen(
-  deployment: DeploymentRecord,
-  report: FinalReport | null,
-  steps: readonly StepRecord[],
-): boolean {
+/** A version with its content. */
+interface Target {
+  version: string | null;
+  identity: string | null;
+}
+
+function isGreen(target: Target, report: FinalReport | null, steps: readonly StepRecord[]): boolean {
   const well = steps.every(
     (step) =>
       !step.rescue && (step.outcome === 'ok' || step.outcome === 'changed' || step.outcome === 'ignored'),
   );
-  return well && report !== null && runs(report, deployment.version);
+  return well && report !== null && runs(report, target);
 }
 
-function runs(report: FinalReport, version: string | null): boolean {
+function runs(report: FinalReport, { version, identity }: Target): boolean {
   return (
     report.known &&
     report.running === version &&
     report.current === version &&
-    (version === null || report.state === 'running')
+    report.identity === identity &&
+    report.state === 'running'
   );
 }
 
 function isAsBefore(facts: HostFacts, report: FinalReport | null): boolean {
   if (report === null || report.hidden !== facts.hiddenByFleet) return false;
   if (facts.prior === null) return report.known && report.running === null && report.current === null;
-  return runs(report, facts.prior.version) && report.known && report.identity === facts.prior.identity;
+  return runs(report, facts.prior);
 }
 
 function hostRecap(
-  deployment: DeploymentRecord,
+  target: Target,
   facts: HostFacts,
   report: FinalReport | null,
   all: readonly StepRecord[],
@@ -118,15 +128,11 @@ function hostRecap(
     rescued: rescued ? 1 : 0,
     ignored: count('ignored'),
     running: report?.known ? report.running : null,
-    notes: notesOf(deployment, report, all),
+    notes: notesOf(target, report, all),
   };
 }
 
-function notesOf(
-  deployment: DeploymentRecord,
-  report: FinalReport | null,
-  steps: readonly StepRecord[],
-): string[] {
+function notesOf(target: Target, report: FinalReport | null, steps: readonly StepRecord[]): string[] {
   const notes: string[] = [];
   const recorded =
     steps.some((step) => step.kind === 'record' && step.outcome === 'ok') &&
@@ -137,9 +143,11 @@ function notesOf(
     notes.push('was hidden by somebody else before, and stays so');
   if (report === null) return notes;
   if (!report.known) notes.push(`not known what runs: ${report.why}`);
-  else if (recorded && !runs(report, deployment.version)) {
+  else if (recorded && !runs(report, target)) {
+    const same = report.current !== target.version || report.identity === target.identity;
+    const content = same ? '' : ' with other content';
     notes.push(
-      `was verified on ${deployment.version}, and now reports current ${report.current ?? 'none'}, running ${report.running ?? 'none'} (${report.state})`,
+      `was verified on ${target.version}, and now reports current ${report.current ?? 'none'}${content}, running ${report.running ?? 'none'} (${report.state})`,
     );
   } else if (report.running !== report.current) {
     notes.push(`current is ${report.current ?? 'none'}, but ${report.running ?? 'nothing'} runs`);
