@@ -36,21 +36,25 @@ export function wayBack(host: HostFacts, begun: readonly Begun[], strategy: Stra
   if (!began('activate')) return { steps: show, none: null };
   if (prior === null) return { steps: [], none: 'there is no version to go back to' };
 
+  // A host that fails its checks serves errors: it goes, however few are left. One that was done well serves users.
+  const minVisible = failed?.outcome === 'failed' ? 0 : strategy.min_visible;
   const hideAgain: StepArgs[] =
     server !== null && began('unhide')
       ? [
-          // A host that fails its checks serves errors: it goes, however few are left.
-          { kind: 'hide', server, minVisible: 0 },
+          { kind: 'hide', server, minVisible },
           { kind: 'drain', server, timeoutMs: strategy.drain, onTimeout: 'go_on' },
         ]
       : [];
   const { version, identity, values } = prior;
+  // Where the new version was recorded as verified, it is recorded too that the host has left it.
+  const recordAgain: StepArgs[] = began('record') ? [{ kind: 'record', version, identity, values }] : [];
   return {
     steps: [
       ...hideAgain,
       { kind: 'activate', version, identity },
       { kind: 'restart', version, values, lenientStop: true },
       { kind: 'smoke', version, values, skip: [] },
+      ...recordAgain,
       ...show,
     ],
     none: null,

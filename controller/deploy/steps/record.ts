@@ -1,7 +1,7 @@
 /** Ask the agent what really runs, and only then record the version as verified here: the rollback point. */
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { addRollbackPoint, leaveVersion } from '../../store/rollbackPoints.ts';
-import type { StepDriver } from '../context.ts';
+import type { StepContext, StepDriver } from '../context.ts';
 
 export const record: StepDriver<'record'> = {
   kind: 'record',
@@ -26,12 +26,13 @@ export const record: StepDriver<'record'> = {
       outcome: 'ok',
       message: `${version} verified`,
       also: async (trx) => {
-        if (deployment.kind === 'rollback' && facts.prior !== null && facts.prior.version !== version) {
+        const left = versionLeft(context);
+        if (left !== null && left !== version) {
           await leaveVersion(trx, {
             service,
             environment,
             host: facts.host,
-            version: facts.prior.version,
+            version: left,
             deployment: deployment.id,
           });
         }
@@ -48,3 +49,9 @@ export const record: StepDriver<'record'> = {
     };
   },
 };
+
+/** What this host goes back from: on a way back the deployment's own version, in a rollback what ran before it. */
+function versionLeft({ args, deployment, facts }: StepContext<'record'>): string | null {
+  if (args.version !== deployment.version) return deployment.version;
+  return deployment.kind === 'rollback' ? (facts.prior?.version ?? null) : null;
+}
