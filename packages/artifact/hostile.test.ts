@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync, constants as zlib, zstdCompressSync } from 'node:zlib';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Compression, Entry, Manifest } from '@fleet/protocol/manifest.ts';
 import t from 'tap';
 import { create, Header, type HeaderData, Pax } from 'tar';
@@ -57,6 +57,13 @@ const fileAs = (fields: HeaderData, change?: (block: Buffer) => void) =>
   instead(Buffer.concat([block({ path: 'a', size: HELLO.length, ...fields }, change), content()]));
 const type = (code: string) => (header: Buffer) => header.write(code, 156, 'latin1');
 const pax = (fields: HeaderData, global = false) => new Pax(fields, global).encode();
+
+/** A zstd frame by hand: one block that is stored as it is, below a window of 2 ** `log` bytes. */
+function zstdFrame(log: number, bytes: Buffer): Buffer {
+  const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 0, 0, 0]);
+  head.writeUIntLE(1 | (bytes.length << 3), 6, 3);
+  return Buffer.concat([head, bytes]);
+}
 
 interface Case {
   name: string;
@@ -268,11 +275,9 @@ const BY_ARCHIVE: Case[] = [
   { name: 'gzip that is called zstd', tar: gzipSync(instead(A)), raw: true, refused: /cannot be unpacked/ },
   {
     name: 'a frame that asks for 128 MiB of memory',
-    tar: zstdCompressSync(Buffer.concat([instead(A), Buffer.alloc(9_000_000)]), {
-      params: { [zlib.ZSTD_c_windowLog]: 27 },
-    }),
+    tar: zstdFrame(27, instead(A)),
     raw: true,
-    refused: /cannot be unpacked/,
+    refused: /too much memory/,
   },
   {
     name: 'a digest that is not the artifact’s',
