@@ -102,7 +102,7 @@ export class Deployments {
     });
   }
 
-  /** Stores the plan: from here on the deployment survives everything. */
+  /** Stores the plan: from here on the deployment survives everything. Throws `aborted` where somebody was faster. */
   async plan(
     id: number,
     plan: {
@@ -115,7 +115,7 @@ export class Deployments {
     event: FleetEvent,
   ): Promise<void> {
     await this.#events.append(deploymentTopic(id), event, async (trx) => {
-      await trx
+      const planned = await trx
         .updateTable('deployments')
         .set({
           state: 'running',
@@ -125,7 +125,8 @@ export class Deployments {
         })
         .where('id', '=', id)
         .where('state', '=', 'resolving')
-        .execute();
+        .executeTakeFirst();
+      if (planned.numUpdatedRows === 0n) throw new FleetError('aborted', `deployment ${id} was aborted`);
       const hosts = plan.hosts.map((host, position) => ({
         deployment: id,
         host: host.host,
