@@ -72,7 +72,9 @@ t.test('damage in the middle is noticed when it is opened', async (t) => {
   await store.close();
   const handle = await open(file, 'r+');
   const { size } = await handle.stat();
-  for (let at = 8192; at < size; at += 4096) await handle.write(randomBytes(64), 0, 64, at);
+  // Not where the schema lies: only a look at all of it finds this.
+  for (let at = Math.floor(size / 8192) * 4096; at < size; at += 4096)
+    await handle.write(randomBytes(64), 0, 64, at);
   await handle.close();
   await t.rejects(createStore(file), { code: 'internal', message: /cannot be used/ });
 });
