@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { createAgents } from './agents/agents.ts';
 import { createApi } from './api/server.ts';
 import { openBalancers } from './balancers.ts';
+import { clearWork } from './build/build.ts';
 import { loadConfig } from './config/config.ts';
 import { lockData } from './dataLock.ts';
 import { realClock } from './deploy/clock.ts';
@@ -102,6 +103,7 @@ async function runController(file: string): Promise<void> {
     parking: parking.signal,
   };
   const dirs = { git: dir('git'), work: dir('work'), artifacts: dir('artifacts'), logs: dir('logs') };
+  await clearWork(dirs.work);
   const deployer = new Deployer(deps, { store, config, turns, clock: realClock, dirs });
   const api = await createApi(
     { ...deps, deployer, startedAt: new Date(), version: packageJson.version },

@@ -14,7 +14,7 @@ export const MAX_FRAME = 1024 * 1024;
 
 const id = z.int().min(1);
 const errorBody = z.strictObject({
-  code: z.string().transform((code): Code => (code in CODES ? (code as Code) : 'internal')),
+  code: z.string().transform((code): Code => (Object.hasOwn(CODES, code) ? (code as Code) : 'internal')),
   message: z.string(),
   next: z.string().optional(),
   data: z.record(z.string(), z.unknown()).optional(),

@@ -127,7 +127,7 @@ export function asFleetError(error: unknown): FleetError {
 }
 
 export function fromBody(body: ErrorBody): FleetError {
-  return new FleetError(body.code in CODES ? body.code : 'internal', body.message, {
+  return new FleetError(Object.hasOwn(CODES, body.code) ? body.code : 'internal', body.message, {
     next: body.next,
     data: body.data,
   });

@@ -17,7 +17,7 @@ export interface Command {
 }
 
 /**
- * Nothing of the controller's own environment reaches a build. TZ and SOURCE_DATE_EPOCH are fixed so that the same source
+ * Nothing of the controller's own environment reaches a build but how this machine gets to the network. TZ and SOURCE_DATE_EPOCH are fixed so that the same source
  * gives the same files; CI keeps tools from asking.
  */
 export async function buildEnvironment(
@@ -29,7 +29,25 @@ export async function buildEnvironment(
   const TMPDIR = join(job.dir, 'tmp');
   await mkdir(TMPDIR);
   const SOURCE_DATE_EPOCH = String(Math.floor(at.getTime() / 1000));
-  return cleanEnvironment({ TZ: 'UTC', CI: 'true', TMPDIR, VERSION: version, SOURCE_DATE_EPOCH, ...own });
+  return cleanEnvironment({
+    ...wayToNetwork(process.env),
+    TZ: 'UTC',
+    CI: 'true',
+    TMPDIR,
+    VERSION: version,
+    SOURCE_DATE_EPOCH,
+    ...own,
+  });
+}
+
+/** Proxies, and the authorities that they are signed by: without them a build behind one would wait for ever. */
+const NETWORK = [
+  ...['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'],
+  ...['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SSL_CERT_DIR'],
+];
+
+function wayToNetwork(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(NETWORK.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }
 
 /** Throws FleetError of the command's code, with how it ended and the end of what it printed; `aborted`. */

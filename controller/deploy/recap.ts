@@ -65,7 +65,7 @@ function stateOf(
 function exitOf(deployment: DeploymentRecord, planned: boolean, green: boolean, before: boolean): number {
   if (!planned && deployment.failure !== null) {
     const { code } = deployment.failure;
-    return code in CODES ? CODES[code as keyof typeof CODES].exit : 1;
+    return Object.hasOwn(CODES, code) ? CODES[code as keyof typeof CODES].exit : 1;
   }
   if (green) return 0;
   return before ? 5 : 1;

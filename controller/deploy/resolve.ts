@@ -79,8 +79,6 @@ export async function buildVersion(
 async function buildNow(builder: Builder, wanted: Wanted, tell: Tell, signal: AbortSignal) {
   const { artifacts } = builder.store;
   const { service } = wanted;
-  const since =
-    (await artifacts.list(service)).find((artifact) => artifact.commit !== null)?.commit ?? undefined;
   const made = await build({
     service,
     source: builder.config.services[service]!.source,
@@ -89,9 +87,9 @@ async function buildNow(builder: Builder, wanted: Wanted, tell: Tell, signal: Ab
     dirs: builder.dirs,
     existing: {
       bySourceKey: (key) => artifacts.bySourceKey(service, key),
-      byVersion: (version) => artifacts.byVersion(service, version),
+      byVersion: (name, version) => artifacts.byVersion(name, version),
     },
-    since,
+    since: await runningCommit(builder, service),
     note: (text) => void tell({ type: 'build.note', text }),
     signal,
   });
@@ -112,4 +110,16 @@ async function buildNow(builder: Builder, wanted: Wanted, tell: Tell, signal: Ab
   };
   if (made.built) await artifacts.add(artifact);
   return { artifact: (await artifacts.byVersion(service, manifest.version)) ?? artifact, built: made.built };
+}
+
+/** The commit of what was verified last anywhere: release notes begin after it. */
+async function runningCommit({ store, config }: Builder, service: string): Promise<string | undefined> {
+  const points = await Promise.all(
+    Object.keys(config.environments).map((environment) => store.rollbackPoints.list(service, environment)),
+  );
+  const newest = points
+    .flatMap((each) => each.slice(0, 1))
+    .sort((one, other) => other.deployment - one.deployment)[0];
+  const artifact = newest && (await store.artifacts.byVersion(service, newest.version));
+  return artifact?.commit ?? undefined;
 }

@@ -140,7 +140,7 @@ function isErrorBody(body: unknown): body is ErrorBody {
     body !== null &&
     'code' in body &&
     typeof body.code === 'string' &&
-    body.code in CODES &&
+    Object.hasOwn(CODES, body.code) &&
     'message' in body &&
     typeof body.message === 'string'
   );

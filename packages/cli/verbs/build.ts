@@ -71,7 +71,7 @@ function printRelease(cli: Cli, { service, version, size, commit, notes }: Relea
 /** A build keeps the error that ended it as it crossed the wire. */
 function failureOf(error: unknown, service: string): FleetError {
   const body = error as Partial<ErrorBody> | null;
-  if (typeof body?.code === 'string' && body.code in CODES && typeof body.message === 'string')
+  if (typeof body?.code === 'string' && Object.hasOwn(CODES, body.code) && typeof body.message === 'string')
     return fromBody(body as ErrorBody);
   return new FleetError('build_failed', `the build of ${service} failed`);
 }

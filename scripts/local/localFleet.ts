@@ -1,0 +1,141 @@
+/** A whole fleet on this machine, each part a process of its own: for the quickstart, for trying things out, and for tests. */
+import { globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { supervisorFor } from '@fleet/agent/supervisors/kinds.ts';
+import { wanted } from '@fleet/agent/supervisors/spec.ts';
+import { freePorts } from './ports.ts';
+import { FLEET, type Program, type Ran, runFleet, startProgram, waitUntil } from './program.ts';
+
+export interface LocalHost {
+  host: string;
+  labels: Record<string, string | number>;
+}
+
+export interface LocalFleetOptions {
+  dir: string;
+  hosts: LocalHost[];
+  /** controller.yaml, less `listen`, which is given. */
+  config: string;
+  env?: NodeJS.ProcessEnv;
+  /** The fleet lives on when this process ends. */
+  outlives?: boolean;
+}
+
+export class LocalFleet {
+  readonly dir: string;
+  readonly url: string;
+  readonly #port: number;
+  readonly #hosts: Map<string, LocalHost>;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #outlives: boolean | undefined;
+  controller: Program | undefined;
+  readonly agents = new Map<string, Program>();
+
+  private constructor(options: LocalFleetOptions, port: number) {
+    this.dir = options.dir;
+    this.#port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.#hosts = new Map(options.hosts.map((host) => [host.host, host]));
+    this.#outlives = options.outlives;
+    this.#env = { ...options.env, FLEET_CONTROLLER: this.url };
+  }
+
+  /** Writes the configuration; starts nothing. */
+  static async create(options: LocalFleetOptions): Promise<LocalFleet> {
+    const [port = 0] = await freePorts(1);
+    const fleet = new LocalFleet(options, port);
+    mkdirSync(join(options.dir, 'hosts'), { recursive: true });
+    writeFileSync(join(options.dir, 'controller.yaml'), `listen: 127.0.0.1:${port}\n${options.config}`);
+    for (const host of options.hosts) fleet.#writeAgent(host);
+    return fleet;
+  }
+
+  rootOf(host: string): string {
+    return join(this.dir, 'hosts', host);
+  }
+
+  #writeAgent({ host, labels }: LocalHost): void {
+    mkdirSync(this.rootOf(host), { recursive: true });
+    const written = Object.entries(labels).map(([name, value]) => `  ${name}: "${value}"`);
+    const lines = [
+      `host: ${host}`,
+      `controller: ws://127.0.0.1:${this.#port}`,
+      `root: ${this.rootOf(host)}`,
+      'labels:',
+      ...written,
+    ];
+    writeFileSync(join(this.dir, `agent-${host}.yaml`), `${lines.join('\n')}\n`);
+  }
+
+  async start(): Promise<void> {
+    await this.startController();
+    await Promise.all([...this.#hosts.keys()].map((host) => this.startAgent(host)));
+  }
+
+  async startController(): Promise<void> {
+    const argv = [process.execPath, FLEET, 'controller', '--config', 'controller.yaml'];
+    this.controller = startProgram(argv, {
+      cwd: this.dir,
+      log: join(this.dir, 'controller.log'),
+      env: this.#env,
+      outlives: this.#outlives,
+    });
+    await waitUntil('the controller answers', () => this.answers(), this.controller);
+  }
+
+  async answers(): Promise<boolean> {
+    return fetch(`${this.url}/api/hosts`).then(
+      (response) => response.ok,
+      () => false,
+    );
+  }
+
+  /** Started, and connected. */
+  async startAgent(host: string): Promise<void> {
+    const argv = [process.execPath, FLEET, 'agent', '--config', `agent-${host}.yaml`];
+    const agent = startProgram(argv, {
+      cwd: this.dir,
+      log: join(this.dir, `agent-${host}.log`),
+      env: this.#env,
+      outlives: this.#outlives,
+    });
+    this.agents.set(host, agent);
+    await waitUntil(`${host} is connected`, () => this.isConnected(host), agent);
+  }
+
+  async isConnected(host: string): Promise<boolean> {
+    const response = await fetch(`${this.url}/api/hosts`).catch(() => null);
+    if (response === null || !response.ok) return false;
+    const hosts = (await response.json()) as Array<{ host: string; connected: boolean }>;
+    return hosts.some((each) => each.host === host && each.connected);
+  }
+
+  /** Runs `fleet` as a person at this fleet would. */
+  run(argv: string[], options: { show?: boolean; env?: NodeJS.ProcessEnv } = {}): Promise<Ran> {
+    return runFleet(argv, {
+      cwd: this.dir,
+      env: { ...this.#env, ...options.env },
+      show: options.show ?? false,
+    });
+  }
+
+  /** Ends everything that was started, the services too, which would outlive their agents. */
+  async stop(): Promise<void> {
+    await this.controller?.stop();
+    await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
+    await stopServicesOf(this.dir);
+  }
+
+  remove(): void {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Ends what agents supervise below a fleet's directory, whether their agents are there or not. */
+export async function stopServicesOf(dir: string): Promise<void> {
+  for (const path of globSync('hosts/*/*/run', { cwd: dir })) {
+    const home = join(dir, path);
+    const spec = await wanted(home);
+    if (spec !== undefined) await supervisorFor(spec.run).stop({ ...spec, home, argvOf: (argv) => argv });
+  }
+}
