@@ -2,7 +2,6 @@
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type AgentConfig, agentConfig } from '@fleet/config/agent.ts';
-import { loadYaml } from '@fleet/config/load.ts';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 
@@ -80,6 +79,8 @@ function parseFlags(argv: string[]) {
 
 /** Paths in it are relative to it. */
 async function readFileConfig(path: string): Promise<Partial<AgentConfig>> {
+  // Loaded only where there is a file: it is a tenth of an idle agent's memory.
+  const { loadYaml } = await import('@fleet/config/load.ts');
   const { value } = await loadYaml(path, agentConfig);
   const from = dirname(resolve(path));
   return {
