@@ -8,7 +8,7 @@ const NOTHING = Buffer.alloc(0);
 const PIECE = 256 * 1024;
 
 /** A file's bytes from its beginning, wherever the descriptor stands. */
-export function* piecesOf(fd: number): Generator<Buffer, void> {
+function* piecesOf(fd: number): Generator<Buffer, void> {
   for (let at = 0; ; ) {
     const piece = Buffer.allocUnsafeSlow(PIECE);
     const read = readSync(fd, piece, 0, PIECE, at);

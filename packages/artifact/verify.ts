@@ -1,7 +1,7 @@
 /** Is the release on the disk still the one that was unpacked? */
-import { createHash } from 'node:crypto';
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
+import { digestOf } from './digest.ts';
 import { refuseDrift } from './drift.ts';
 import type { Reading } from './inspect.ts';
 import { type Stats, stampOf } from './stats.ts';
@@ -23,18 +23,10 @@ export async function verifyTree({ dir, manifest, stats = [], ignore = [] }: Ver
   );
 }
 
-const PIECE = 1024 * 1024;
-
 function* readContent(full: string, expected: string): Reading {
   const fd = openSync(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    const sha256 = createHash('sha256');
-    const piece = Buffer.allocUnsafe(PIECE);
-    for (let read = readSync(fd, piece); read > 0; read = readSync(fd, piece)) {
-      sha256.update(piece.subarray(0, read));
-      yield;
-    }
-    return sha256.digest('hex') === expected ? undefined : 'other content';
+    return (yield* digestOf(fd)) === expected ? undefined : 'other content';
   } finally {
     closeSync(fd);
   }

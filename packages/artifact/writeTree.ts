@@ -81,6 +81,6 @@ async function expectHeader(reader: ArchiveReader, expected: Buffer, path: strin
 
 async function expectZeros(reader: ArchiveReader, size: number, where: string): Promise<void> {
   const found = await reader.all(size);
-  if (found.length !== size || found.some((byte) => byte !== 0))
+  if (!found.equals(END.subarray(0, size)))
     throw new Error(`the archive has something else ${where} than it must have`);
 }
