@@ -98,6 +98,7 @@ function addRoutes(app: FastifyInstance, served: Served): void {
     { schema: { summary: 'What happens, as server-sent events', querystring: stream.query } },
     async (request, reply) => {
       const { topic, after } = stream.query.parse(request.query);
+      await checkTopic(served, topic);
       const last = Number(request.headers['last-event-id'] ?? after ?? 0);
       reply.hijack();
       await streamEvents(served.store.events, reply.raw, {
@@ -106,6 +107,13 @@ function addRoutes(app: FastifyInstance, served: Served): void {
       });
     },
   );
+}
+
+/** Whoever follows what does not exist would wait for ever. */
+async function checkTopic({ store }: Served, topic: string | undefined): Promise<void> {
+  const [kind, id] = topic?.split('/') ?? [];
+  if (kind === 'deployment') await store.deployments.get(Number(id));
+  if (kind === 'build') await store.builds.get(Number(id));
 }
 
 /** Until people have tokens, whoever is on this machine may ask, and says who it is. */

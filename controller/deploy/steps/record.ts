@@ -19,7 +19,7 @@ export const record: StepDriver<'record'> = {
       throw new FleetError(
         'check_failed',
         `${facts.host} was given ${version} and reports current ${report.current ?? 'none'}, running ${report.running ?? 'none'} (${report.state})`,
-        { next: 'look at the service’s log: fleet logs' },
+        { next: seeLog(context) },
       );
     }
     return {

@@ -3,7 +3,7 @@ import { isVisible } from '@fleet/balancers/balancer.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { StepContext, StepDriver } from '../context.ts';
 import { look } from './balancer.ts';
-import { checkFailed, runSmoke } from './smoke.ts';
+import { checkFailed, runSmoke, seeLog } from './smoke.ts';
 
 /** One look may be unlucky; two in a row are not. */
 const UNLUCKY = 1;
@@ -31,14 +31,14 @@ export const settle: StepDriver<'settle'> = {
 };
 
 async function problemOf(context: StepContext<'settle'>): Promise<FleetError | null> {
-  const { server, version } = context.args;
+  const { server } = context.args;
   const failed = (await runSmoke(context, true)).filter((result) => !result.passed);
-  if (failed.length > 0) return checkFailed(version, failed);
+  if (failed.length > 0) return checkFailed(context, failed);
   if (server === null) return null;
   const { me } = await look(context, server);
   // Somebody may take a host out while it settles; that is theirs to do. Down is not.
   if (me.admin !== 'ready' || isVisible(me)) return null;
   return new FleetError('check_failed', `the balancer reports ${server} down again`, {
-    next: 'look at the service’s log: fleet logs',
+    next: seeLog(context),
   });
 }

@@ -8,7 +8,7 @@ export const smoke: StepDriver<'smoke'> = {
   async perform(context) {
     const results = await runSmoke(context, false);
     const failed = results.filter((result) => !result.passed);
-    if (failed.length > 0) throw checkFailed(context.args.version, failed);
+    if (failed.length > 0) throw checkFailed(context, failed);
     return {
       outcome: 'ok',
       message: results.map((result) => `${result.name} passed`).join(', ') || 'no checks',
@@ -16,7 +16,7 @@ export const smoke: StepDriver<'smoke'> = {
   },
 };
 
-type Checked = Pick<StepContext<'smoke' | 'settle'>, 'args' | 'ask' | 'release' | 'deployment'>;
+type Checked = Pick<StepContext<'smoke' | 'settle'>, 'args' | 'ask' | 'release' | 'deployment' | 'facts'>;
 
 export async function runSmoke(context: Checked, onceOnly: boolean): Promise<CheckResult[]> {
   const { version, values, skip } = context.args;
@@ -30,15 +30,23 @@ export async function runSmoke(context: Checked, onceOnly: boolean): Promise<Che
   return results;
 }
 
-export function checkFailed(version: string, failed: readonly CheckResult[]): FleetError {
+export function checkFailed(
+  context: Pick<Checked, 'args' | 'deployment' | 'facts'>,
+  failed: readonly CheckResult[],
+): FleetError {
   const first = failed[0]!;
   const tries = first.tries === 1 ? '1 try' : `${first.tries} tries`;
   return new FleetError(
     'check_failed',
-    `${version}: ${first.name} did not pass in ${(first.ms / 1000).toFixed(1)}s, ${tries}: ${first.detail}`,
+    `${context.args.version}: ${first.name} did not pass in ${(first.ms / 1000).toFixed(1)}s, ${tries}: ${first.detail}`,
     {
-      next: 'look at the service’s log: fleet logs',
+      next: seeLog(context),
       data: { output: failed.map((result) => `${result.name}: ${result.detail}`).join('\n') },
     },
   );
+}
+
+/** The command that shows what the service itself says. */
+export function seeLog({ deployment, facts }: Pick<StepContext, 'deployment' | 'facts'>): string {
+  return `fleet logs ${deployment.service} --host ${facts.host}`;
 }

@@ -2,12 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { asFleetError } from '@fleet/protocol/errors.ts';
 import { streamName } from '@fleet/protocol/messages/release.ts';
+import { within } from '../clock.ts';
 import type { StepContext, StepDriver } from '../context.ts';
 import type { ReleaseFiles } from '../releaseFiles.ts';
 
 const TRIES = 3;
 /** Worth another try: the transfer goes on from where it was. */
-const PASSING = new Set(['transfer_failed', 'link_lost', 'unreachable']);
+const PASSING = new Set(['transfer_failed', 'link_lost']);
 
 export const stage: StepDriver<'stage'> = {
   kind: 'stage',
@@ -26,13 +27,9 @@ export const stage: StepDriver<'stage'> = {
 
 /** A host that is not there ends the deployment before anything is touched; one whose controller has just started gets its time. */
 async function present({ deps, facts, signal }: StepContext<'stage'>): Promise<void> {
-  const wait = deps.settledAt - deps.clock.now();
-  if (deps.agents.isConnected(facts.host) || wait <= 0) return;
-  await deps.agents
-    .whenConnected(facts.host, AbortSignal.any([signal, AbortSignal.timeout(wait)]))
-    .catch(() => {
-      signal.throwIfAborted();
-    });
+  const { agents, clock, settledAt } = deps;
+  const wait = Math.max(0, settledAt - clock.now());
+  await within(clock, wait, signal, (over) => agents.whenConnected(facts.host, over));
 }
 
 async function transfer(context: StepContext<'stage'>, release: ReleaseFiles) {
