@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
-import { asFleetError, CODES, FleetError } from '@fleet/protocol/errors.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
 import { pino } from 'pino';
 import { createAgents } from './agents/agents.ts';
 import { createApi } from './api/server.ts';
@@ -35,28 +35,23 @@ const AGENTS_BACK_MS = 6000;
 /** A deployment that does not park by then is left as it is: its steps are written down. */
 const PARK_MS = 30_000;
 
+/** Resolves when the controller listens. Throws `bad_config`, `bad_request`, `not_loopback`, `port_in_use`, `data_in_use`. */
 export async function main(argv: string[]): Promise<void> {
-  try {
-    const { values } = parseArgs({
-      args: argv,
-      options: {
-        config: { type: 'string', short: 'c', default: 'controller.yaml' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-    if (values.help) process.stdout.write(HELP);
-    else await runController(values.config);
-  } catch (thrown) {
-    const error = isArgs(thrown)
-      ? new FleetError('bad_request', thrown.message, { next: 'fleet controller --help' })
-      : asFleetError(thrown);
-    process.stderr.write(`fleet controller: ${error.message}\n${error.next ? `next: ${error.next}\n` : ''}`);
-    process.exitCode = CODES[error.code].exit;
-  }
+  const { config, help } = readFlags(argv);
+  if (help) process.stdout.write(HELP);
+  else await runController(config);
 }
 
-const isArgs = (error: unknown): error is Error =>
-  error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+function readFlags(argv: string[]): { config: string; help: boolean } {
+  const config = { type: 'string', short: 'c', default: 'controller.yaml' } as const;
+  const help = { type: 'boolean', short: 'h', default: false } as const;
+  try {
+    return parseArgs({ args: argv, options: { config, help } }).values;
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new FleetError('bad_request', message, { next: 'fleet controller --help', cause });
+  }
+}
 
 async function runController(file: string): Promise<void> {
   const config = await loadConfig(file);

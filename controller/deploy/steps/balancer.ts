@@ -63,3 +63,12 @@ export async function setAndReadBack(
     );
   }
 }
+
+/** There is an open record exactly for the hosts that fleet itself hid. */
+export async function hiddenByFleet({
+  deployment,
+  facts,
+  deps,
+}: Pick<StepContext, 'deployment' | 'facts' | 'deps'>): Promise<boolean> {
+  return deps.store.hidden.has(deployment.service, deployment.environment, facts.host);
+}

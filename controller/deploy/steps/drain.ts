@@ -2,7 +2,7 @@
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { until } from '../clock.ts';
 import type { StepDriver } from '../context.ts';
-import { look, setAndReadBack } from './balancer.ts';
+import { hiddenByFleet, look, setAndReadBack } from './balancer.ts';
 
 export const drain: StepDriver<'drain'> = {
   kind: 'drain',
@@ -37,7 +37,9 @@ export const drain: StepDriver<'drain'> = {
         },
       );
     }
-    if (first.me.admin === 'drain') await setAndReadBack(context, server, 'maint');
+    // What somebody else drains stays as they left it.
+    if (first.me.admin === 'drain' && (await hiddenByFleet(context)))
+      await setAndReadBack(context, server, 'maint');
     return {
       outcome: 'ok',
       message:

@@ -1,9 +1,9 @@
 /** Bring a version to the host, whole and verified. Nothing that a request could notice is touched. */
 import { randomUUID } from 'node:crypto';
-import { asFleetError } from '@fleet/protocol/errors.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import { streamName } from '@fleet/protocol/messages/release.ts';
-import { within } from '../clock.ts';
 import type { StepContext, StepDriver } from '../context.ts';
+import { whenPresent } from '../presence.ts';
 import type { ReleaseFiles } from '../releaseFiles.ts';
 
 const TRIES = 3;
@@ -25,11 +25,13 @@ export const stage: StepDriver<'stage'> = {
   },
 };
 
-/** A host that is not there ends the deployment before anything is touched; one whose controller has just started gets its time. */
-async function present({ deps, facts, signal }: StepContext<'stage'>): Promise<void> {
-  const { agents, clock, settledAt } = deps;
-  const wait = Math.max(0, settledAt - clock.now());
-  await within(clock, wait, signal, (over) => agents.whenConnected(facts.host, over));
+/** A host that is not there, or was not when its way back was looked for, ends the deployment before anything is touched. */
+async function present({ deps, facts }: StepContext<'stage'>): Promise<void> {
+  await whenPresent(deps, facts.host);
+  if (facts.reached) return;
+  throw new FleetError('unreachable', `${facts.host} did not answer when the deployment was planned`, {
+    next: `it is there now: deploy again`,
+  });
 }
 
 async function transfer(context: StepContext<'stage'>, release: ReleaseFiles) {

@@ -2,15 +2,17 @@
 import { isVisible } from '@fleet/balancers/balancer.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { until } from '../clock.ts';
-import type { StepContext, StepDriver } from '../context.ts';
-import { driverOf, look } from './balancer.ts';
+import type { StepDriver } from '../context.ts';
+import { driverOf, hiddenByFleet, look } from './balancer.ts';
 
 export const unhide: StepDriver<'unhide'> = {
   kind: 'unhide',
   async perform(context) {
     const { server, timeoutMs } = context.args;
     const { deployment, facts } = context;
-    if (await hiddenByOthers(context)) return { outcome: 'ok', message: 'stays hidden, as it was before' };
+    const { me } = await look(context, server);
+    if (me.admin !== 'ready' && !(await hiddenByFleet(context)))
+      return { outcome: 'ok', message: 'stays hidden, as it was before' };
     const { driver, backend, name } = driverOf(context);
     const seen = await until(
       context.deps.clock,
@@ -35,11 +37,3 @@ export const unhide: StepDriver<'unhide'> = {
     return { outcome: 'ok', message: `visible, with ${seen.others} other${seen.others === 1 ? '' : 's'}` };
   },
 };
-
-/** There is an open record exactly for the hosts that fleet itself hid. */
-async function hiddenByOthers(context: StepContext<'unhide'>): Promise<boolean> {
-  const { deployment, facts } = context;
-  const { me } = await look(context, context.args.server);
-  if (me.admin === 'ready') return false;
-  return !(await context.deps.store.hidden.has(deployment.service, deployment.environment, facts.host));
-}

@@ -29,7 +29,20 @@ async function start() {
   module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fleet'));
   const program = { controller: '@fleet/controller/main.ts', agent: '@fleet/agent/main.ts' }[argv[0]];
   const { main } = await import(program ?? '../main.ts');
-  await main(program ? argv.slice(1) : argv);
+  try {
+    await main(program ? argv.slice(1) : argv);
+  } catch (thrown) {
+    await complain(thrown);
+  }
+}
+
+/** What stops a program at its start is told like every other error: what is wrong, and what to do next. */
+async function complain(thrown) {
+  const { asFleetError, CODES } = await import('@fleet/protocol/errors.ts');
+  const { code, message, next, cause } = asFleetError(thrown);
+  const fault = code === 'internal' ? `\n${cause?.stack ?? ''}` : '';
+  process.stderr.write(`fleet ${argv[0]}: ${message}${fault}\n${next ? `next: ${next}\n` : ''}`);
+  process.exitCode = CODES[code].exit;
 }
 
 function findNode() {
