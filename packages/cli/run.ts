@@ -1,11 +1,10 @@
 /** One verb from its arguments to its exit status. Only here are signals handled and streams opened. */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
-import { asFleetError, CODES, type FleetError } from '@fleet/protocol/errors.ts';
 import { Command, CommanderError } from 'commander';
 import { type Cli, STOPPED_WATCHING } from './cli.ts';
-import { type Channel, openChannel } from './print/channel.ts';
-import { indent, neutralise } from './print/escape.ts';
+import { openChannel } from './print/channel.ts';
+import { printError } from './print/error.ts';
 import type { VERBS } from './verbs.ts';
 
 export async function runVerb(argv: string[], verbs: typeof VERBS): Promise<number> {
@@ -24,7 +23,7 @@ export async function runVerb(argv: string[], verbs: typeof VERBS): Promise<numb
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (cli.stopped.aborted) return STOPPED_WATCHING;
-    return printError(cli.err, asFleetError(error));
+    return printError(cli.err, error);
   }
 }
 
@@ -54,18 +53,6 @@ function openCli(): Cli {
       }
     },
   };
-}
-
-/** What went wrong, the end of what a program printed, what to do now. */
-function printError(channel: Channel, error: FleetError): number {
-  const { colors } = channel;
-  channel.print(`${colors.red('error:')} ${neutralise(error.message)}`);
-  if (typeof error.data.output === 'string')
-    for (const line of indent(error.data.output, '    | ')) channel.print(line);
-  if (error.next) channel.print(`next: ${neutralise(error.next)}`);
-  if (error.code === 'internal' && error.cause instanceof Error)
-    for (const line of indent(error.cause.stack ?? '', '    ')) channel.print(line);
-  return CODES[error.code].exit;
 }
 
 function capitalise(text: string): string {

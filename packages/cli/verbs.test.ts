@@ -415,6 +415,15 @@ next: fleet deploy segmenter --version 1.1.0
   });
 });
 
+t.test('what the other two programs throw is told like any other error', async (t) => {
+  for (const program of ['controller', 'agent']) {
+    const { status, stderr } = await runFleet([program, '--config', 'nowhere.yaml'], { cwd: t.testdir() });
+    t.match(stderr, 'nowhere.yaml');
+    t.notMatch(stderr, /^ +at /m);
+    t.equal(status, 2);
+  }
+});
+
 t.test('an older Node goes on with the newer one of the checkout, or says what to do', async (t) => {
   const checkout = t.testdir({ packages: { cli: { bin: {} } } });
   const bin = join(checkout, 'packages/cli/bin');

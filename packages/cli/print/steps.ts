@@ -67,12 +67,8 @@ export function createNarrator(channel: Channel, deployment: number | null): Nar
           for (const line of indent(event.text, '  ')) channel.print(line);
           break;
         case 'build.ended':
-          if (event.version !== null)
-            channel.print(
-              event.built
-                ? `built ${event.version} in ${formatDuration(event.ms)}`
-                : `${event.version} is built already`,
-            );
+          // What is not built again, a note has told of.
+          if (event.built) channel.print(`built ${event.version} in ${formatDuration(event.ms)}`);
           break;
         case 'deployment.started': {
           const service = oneLine(event.service);
