@@ -2,6 +2,7 @@
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { addRollbackPoint, leaveVersion } from '../../store/rollbackPoints.ts';
 import type { StepContext, StepDriver } from '../context.ts';
+import { seeLog } from './smoke.ts';
 
 export const record: StepDriver<'record'> = {
   kind: 'record',
