@@ -8,6 +8,8 @@ export const hostFacts = z.strictObject({
   server: z.string().nullable(),
   /** Values of the declared variables, for the version that comes. */
   values,
+  /** Its agent answered when the deployment was planned; without that nobody knows a way back. */
+  reached: z.boolean(),
   /** What it ran before, by its own report; null on a host that has never had the service. */
   prior: z.strictObject({ version: versionName, identity: digest, values }).nullable(),
   /** The version runs here already, with the same content and values. */

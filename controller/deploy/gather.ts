@@ -7,6 +7,7 @@ import type { HostRecord } from '../store/hosts.ts';
 import type { RollbackPoint } from '../store/rollbackPoints.ts';
 import type { Deps } from './context.ts';
 import type { HostFacts } from './facts.ts';
+import { whenPresent } from './presence.ts';
 import { readRelease } from './releaseFiles.ts';
 
 const REPORT_MS = 5000;
@@ -31,16 +32,18 @@ export async function gatherFacts(
       const configured = valuesFor(placed, host);
       const values = target === null ? configured : declaredValues(target, configured, host.host);
       const newest = points.find((point) => point.host === host.host);
-      const runs = await whatRuns(deps, placed.service, host);
+      const runs = await whatRuns(deps, placed.service, host.host);
       const prior = runs && {
-        ...runs,
+        version: runs.version,
+        identity: runs.identity,
         values: await priorValues(deps, placed.service, runs.version, points, host.host, configured),
       };
       return {
         host: host.host,
         server: placed.balancer === undefined ? null : fillTemplate(placed.balancer.server, host),
         values,
-        prior: prior && { version: prior.version, identity: prior.identity, values: prior.values },
+        reached: runs !== undefined,
+        prior: prior ?? null,
         already:
           target !== null &&
           runs?.running === true &&
@@ -79,13 +82,13 @@ export function declaredValues(target: Target, configured: Values, host: string)
   return values;
 }
 
-/** By the agent's own report; a host that does not answer is found out while staging. */
-async function whatRuns(deps: Deps, service: string, host: HostRecord) {
-  if (!deps.agents.isConnected(host.host)) return null;
-  const report = await deps.agents
-    .ask(host.host, 'step.report', { service }, { timeoutMs: REPORT_MS })
-    .catch(() => null);
-  if (report === null || report.current === null || report.identity === null) return null;
+/** By the agent's own report. Undefined: it does not answer, which ends the deployment while staging. */
+async function whatRuns(deps: Deps, service: string, host: string) {
+  const report = await whenPresent(deps, host)
+    .then(() => deps.agents.ask(host, 'step.report', { service }, { timeoutMs: REPORT_MS }))
+    .catch(() => undefined);
+  if (report === undefined) return undefined;
+  if (report.current === null || report.identity === null) return null;
   return {
     version: report.current,
     identity: report.identity,

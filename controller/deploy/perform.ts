@@ -6,6 +6,7 @@ import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Outcome } from '@fleet/protocol/words.ts';
 import { deploymentTopic } from '../store/events.ts';
 import type { StepRecord } from '../store/steps.ts';
+import { within } from './clock.ts';
 import type { Deps, StepContext, StepResult } from './context.ts';
 import { type Course, factsOf } from './course.ts';
 import { stepArgs } from './step.ts';
@@ -138,8 +139,10 @@ async function patiently<T>(
     } catch (error) {
       const left = end - deps.clock.now();
       if (!isLost(asFleetError(error)) || left <= 0 || deps.parking.aborted) throw error;
-      const back = AbortSignal.any([deps.parking, AbortSignal.timeout(Math.ceil(left))]);
-      await deps.agents.whenConnected(host, back).catch(() => {
+      const back = within(deps.clock, left, deps.parking, (signal) =>
+        deps.agents.whenConnected(host, signal),
+      );
+      await back.catch(() => {
         throw new FleetError('unreachable', `${host} did not come back in ${patienceMs / 1000}s`, {
           next: `start its agent again; then fleet status says what runs there`,
           cause: error,

@@ -13,6 +13,7 @@ export function facts(host: string, more: Partial<HostFacts> = {}): HostFacts {
     host,
     server: host,
     values: { PORT: '8000' },
+    reached: true,
     prior: { version: '1.0.0', identity: identityOf('1.0.0'), values: { PORT: '8000' } },
     already: false,
     hiddenByFleet: false,
