@@ -1,0 +1,297 @@
+/**
+ * A fleet for tests: the real deployer, runner and store, on hosts and behind a balancer that are in memory. What happens
+ * is kept as a story, a line an act, and what must never happen is noticed whatever a test looks at.
+ */
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { isVisible } from '@fleet/balancers/balancer.ts';
+import { controllerConfig } from '@fleet/config/controller.ts';
+import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
+import type { Recap } from '@fleet/protocol/api/recap.ts';
+import type { Test } from 'tap';
+import type { FleetConfig } from '../config/config.ts';
+import type { ArtifactRecord } from '../store/artifacts.ts';
+import { createStore, type Store } from '../store/store.ts';
+import { FakeBalancer } from './balancer.fixture.ts';
+import { VirtualClock } from './clock.fixture.ts';
+import type { Deps } from './context.ts';
+import { Deployer } from './deployer.ts';
+import { computeRecap } from './finish.ts';
+import { FakeAgents, type FakeHost } from './hosts.fixture.ts';
+import { type Interruption, Moments, NEVER } from './moments.fixture.ts';
+import { fillShelf, SERVICE } from './shelf.fixture.ts';
+import { Turns } from './turns.ts';
+
+export const OLD = '1.0.0';
+export const NEW = '1.1.0';
+/** Has once steps. */
+export const MIGRATING = '1.2.0';
+
+/** As long as a controller that has just started waits for agents. */
+const AGENTS_BACK_MS = 6000;
+
+export interface Setting {
+  hosts?: string[];
+  /** As controller.yaml writes it. */
+  strategy?: object;
+  balancer?: boolean;
+  /** What all hosts run at the beginning, verified and recorded. `null`: they are new. */
+  running?: string | null;
+  values?: Record<string, string>;
+  onceOn?: string;
+}
+
+/** One life of a controller, from its start to its end. */
+export interface Controller {
+  store: Store;
+  deployer: Deployer;
+  deps: Deps;
+  parking: AbortController;
+  moments: Moments;
+}
+
+/** What makes fleets for one test file: the artifacts are packed once. */
+export async function fleets(t: Test): Promise<(t: Test, setting?: Setting) => Promise<Fleet>> {
+  const shelf = await fillShelf(t.testdir(), [OLD, NEW, MIGRATING]);
+  return async (t, setting = {}) => {
+    const fleet = new Fleet(t, t.testdir(), setting);
+    t.teardown(() => fleet.stop());
+    await fleet.settleIn(shelf);
+    return fleet;
+  };
+}
+
+export class Fleet {
+  readonly clock = new VirtualClock();
+  readonly agents: FakeAgents;
+  readonly balancer: FakeBalancer;
+  /** What went wrong that nobody foresaw, in the logs of all controllers. */
+  readonly faults: string[] = [];
+  /** Called at each act, with its line. */
+  onAct: (line: string) => void = () => {};
+  readonly #t: Test;
+  readonly #dir: string;
+  readonly #setting: Setting;
+  #config: FleetConfig;
+  readonly #story: string[] = [];
+  #controller: Controller | undefined;
+
+  constructor(t: Test, dir: string, setting: Setting) {
+    this.#t = t;
+    this.#dir = dir;
+    this.#setting = setting;
+    this.#config = configOf(setting);
+    this.agents = new FakeAgents(setting.hosts ?? ['a', 'b', 'c'], this.clock, (line) => this.#act(line));
+    this.balancer = new FakeBalancer(this.agents.hosts, (line) => this.#act(line));
+  }
+
+  host(name: string): FakeHost {
+    return this.agents.of(name);
+  }
+
+  /** What happened since the last time that somebody asked. */
+  story(): string[] {
+    return this.#story.splice(0);
+  }
+
+  /** The lines of the story that tell of these acts. */
+  storyOf(...verbs: string[]): string[] {
+    return this.story().filter((line) => verbs.includes(line.split(' ')[1] ?? ''));
+  }
+
+  /** Versions that run, by host. */
+  running(): Record<string, string | null> {
+    return Object.fromEntries([...this.agents.hosts.values()].map(({ name, running }) => [name, running]));
+  }
+
+  /** The controller's configuration changes before its next start. */
+  configure(more: Partial<Setting>): void {
+    this.#config = configOf({ ...this.#setting, ...more });
+  }
+
+  /** Starts a controller on the one database, with an epoch of its own. */
+  async start(interruption: Interruption = NEVER): Promise<Controller> {
+    await this.stop();
+    const parking = new AbortController();
+    const moments = new Moments(interruption, parking);
+    const store = await createStore(join(this.#dir, 'fleet.sqlite'));
+    const watched = watchedStore(store, moments);
+    const balancer = moments.watch(this.balancer, ['set', 'servers']);
+    const deps: Deps = {
+      config: this.#config,
+      store: watched,
+      agents: moments.watch(this.agents, ['ask', 'send']),
+      balancer: () => balancer,
+      clock: this.clock,
+      turns: new Turns(),
+      log: {
+        info() {},
+        warn() {},
+        error: (data, message) => {
+          if (!moments.dead) this.faults.push(`${message}: ${String('err' in data ? data.err : '')}`);
+        },
+      },
+      outputs: join(this.#dir, 'outputs'),
+      settledAt: this.clock.now() + AGENTS_BACK_MS,
+      parking: parking.signal,
+    };
+    const builder = { ...deps, dirs: { git: '', work: '', artifacts: '', logs: '' } };
+    this.#controller = { store, deployer: new Deployer(deps, builder), deps, parking, moments };
+    return this.#controller;
+  }
+
+  /** The controller that runs now. */
+  async controller(): Promise<Controller> {
+    return this.#controller ?? this.start();
+  }
+
+  async stop(): Promise<void> {
+    const controller = this.#controller;
+    if (controller === undefined) return;
+    this.#controller = undefined;
+    if (!controller.moments.dead) {
+      controller.parking.abort();
+      await controller.deployer.idle();
+    }
+    // What the hosts were told they carry out, whether or not somebody still waits for it.
+    for (let turns = 0; turns < 5; turns++) await turn();
+    await controller.store.close();
+  }
+
+  deploy(
+    version: string,
+    more: Partial<PlanRequest> = {},
+    interruptions: Interruption[] = [],
+  ): Promise<Recap> {
+    const request: PlanRequest = { service: SERVICE, version, skipChecks: [], ...more };
+    return this.#seeThrough(({ deployer }) => deployer.start(request, 'ann'), interruptions);
+  }
+
+  rollback(more: { to?: string; hosts?: string[] } = {}, interruptions: Interruption[] = []): Promise<Recap> {
+    const request = { service: SERVICE, skipChecks: [], ...more };
+    return this.#seeThrough(({ deployer }) => deployer.rollback(request, 'ann'), interruptions);
+  }
+
+  /** Begins something and sees it through to its recap, over as many lives of controllers as it takes. */
+  async #seeThrough(
+    begin: (controller: Controller) => Promise<number>,
+    interruptions: Interruption[],
+  ): Promise<Recap> {
+    const [first, ...later] = interruptions;
+    let controller = first === undefined ? await this.controller() : await this.start(first);
+    const before = (await controller.store.deployments.list({ limit: 1 }))[0]?.id ?? 0;
+    await controller.moments.unlessDead(async () => {
+      await begin(controller);
+      await controller.deployer.idle();
+    });
+    for (;;) {
+      if (controller.moments.dead || controller.parking.signal.aborted)
+        controller = await this.start(later.shift());
+      const deployment = (await controller.store.deployments.list({ limit: 1 }))[0];
+      if (deployment === undefined || deployment.id === before) {
+        // It died before anything was kept of it, and somebody asks again.
+        await begin(controller);
+        await controller.deployer.idle();
+      } else if (deployment.endedAt !== null) {
+        const recap = await computeRecap(deployment.id, controller);
+        await this.#verify(controller, recap);
+        return recap;
+      } else {
+        const { deployer, moments } = controller;
+        await moments.unlessDead(async () => {
+          await deployer.resume();
+          await deployer.idle();
+        });
+      }
+    }
+  }
+
+  /** What holds at the end of every deployment, however it went. */
+  async #verify({ store }: Controller, recap: Recap): Promise<void> {
+    const t = this.#t;
+    t.strictSame(this.faults, [], 'nothing unforeseen happened');
+    t.strictSame(await store.locks.list(), [], 'the lock is free');
+    for (const { host, running } of recap.hosts)
+      if (running !== null) t.equal(running, this.host(host).running, `what the recap says of ${host}`);
+    if (recap.exit !== 0 && recap.state !== 'aborted') t.ok(recap.failure, 'a failure has a reason');
+    if (recap.exit === 0)
+      for (const { host } of recap.hosts) t.equal(this.host(host).running, recap.version, `${host} is green`);
+    const kept = (await store.events.after(0, `deployment/${recap.deployment}`, 10_000)).at(-1);
+    t.match(kept?.event, { type: 'deployment.ended', recap: { exit: recap.exit, hosts: recap.hosts } });
+    const steps = await store.steps.list(recap.deployment);
+    t.notOk(
+      steps.some(({ state }) => state !== 'done'),
+      'every step is done or skipped',
+    );
+  }
+
+  /** Hosts that are known, the versions that were built, and what runs to begin with. */
+  async settleIn(shelf: ArtifactRecord[]): Promise<void> {
+    const { store } = await this.start();
+    for (const artifact of shelf) await store.artifacts.add(artifact);
+    for (const host of this.agents.hosts.keys()) {
+      await store.hosts.save({
+        host,
+        instance: '',
+        labels: { environment: 'production', role: host < 'b' ? 'first' : 'other' },
+        platform: 'linux-x64',
+        agent: '0.1.0',
+        bootId: '',
+        freeDisk: 1e12,
+        services: [],
+      });
+    }
+    const { running = OLD } = this.#setting;
+    if (running !== null) await this.deploy(running, { soak: 0 });
+    await this.clock.sleep(AGENTS_BACK_MS);
+    this.story();
+  }
+
+  #act(line: string): void {
+    this.#story.push(line);
+    const [name = '', verb] = line.split(' ');
+    if (this.#setting.balancer !== false) this.#guard(name, verb);
+    this.onAct(line);
+  }
+
+  /** What must never happen. */
+  #guard(name: string, verb: string | undefined): void {
+    const state = this.balancer.stateOf(name);
+    const { running, proven } = this.host(name);
+    if ((verb === 'activate' || verb === 'restart') && isVisible(state))
+      this.#t.fail(`${verb} of ${name} while users reach it`);
+    if (verb === 'show' && running !== null && !proven) this.#t.fail(`${name} is shown, and not proven`);
+    if (verb === 'hide' && isVisible(state) && proven) {
+      const left = this.balancer.visible().length - 1;
+      const { min_visible } = this.#config.environments.production!.services[SERVICE]!.strategy;
+      if (left < min_visible) this.#t.fail(`hiding ${name} leaves ${left} visible`);
+    }
+  }
+}
+
+function configOf({ strategy = {}, balancer = true, values = {}, onceOn }: Setting): FleetConfig {
+  const placement = {
+    hosts: { environment: 'production' },
+    strategy: { settle: '1s', ...strategy },
+    values,
+    ...(balancer ? { balancer: { name: 'front', backend: SERVICE } } : {}),
+    ...(onceOn === undefined ? {} : { once_on: onceOn }),
+  };
+  const config = controllerConfig.parse({
+    services: { [SERVICE]: { source: { git: 'nowhere' } } },
+    balancers: { front: { kind: 'haproxy', address: '/nowhere' } },
+    environments: { production: { services: { [SERVICE]: placement } } },
+  });
+  return { ...config, file: 'controller.yaml' };
+}
+
+/** A store, every commit of which is a moment. */
+function watchedStore(store: Store, moments: Moments): Store {
+  return {
+    ...store,
+    deployments: moments.watch(store.deployments, ['begin', 'plan', 'abort', 'fail', 'end', 'saveReport']),
+    steps: moments.watch(store.steps, ['begin', 'remember', 'end', 'add', 'skipPending']),
+    hidden: moments.watch(store.hidden, ['open', 'close', 'has']),
+    events: moments.watch(store.events, ['append']),
+  };
+}
