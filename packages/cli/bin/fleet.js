@@ -32,17 +32,10 @@ async function start() {
   try {
     await main(program ? argv.slice(1) : argv);
   } catch (thrown) {
-    await complain(thrown);
+    // Loaded only now: a program that starts well does not need it.
+    const { reportFailure } = await import('../print/error.ts');
+    process.exitCode = reportFailure(thrown);
   }
-}
-
-/** What stops a program at its start is told like every other error: what is wrong, and what to do next. */
-async function complain(thrown) {
-  const { asFleetError, CODES } = await import('@fleet/protocol/errors.ts');
-  const { code, message, next, cause } = asFleetError(thrown);
-  const fault = code === 'internal' ? `\n${cause?.stack ?? ''}` : '';
-  process.stderr.write(`fleet ${argv[0]}: ${message}${fault}\n${next ? `next: ${next}\n` : ''}`);
-  process.exitCode = CODES[code].exit;
 }
 
 function findNode() {
