@@ -19,6 +19,7 @@ export async function streamEvents(
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   });
+  response.flushHeaders();
   response.on('error', () => response.destroy());
   let seen = from.after;
   let waiting: Envelope[] | null = [];

@@ -1,30 +1,18 @@
-/**
- * Deployments as the API asks for them. `carryOut` tells the whole job: resolve the version, plan, ask the gates, store,
- * run. It can be called again for a deployment that a former controller left behind.
- */
-
+/** Deployments, rollbacks and builds as the API asks for them: each is begun, and goes on by itself until it has ended or parked. */
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
-import { rollbackRequest } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import type { PlanReply, PlanRequest } from '@fleet/protocol/api/plans.ts';
-import { planRequest } from '@fleet/protocol/api/plans.ts';
-import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
-import type { z } from 'zod';
+import { FleetError } from '@fleet/protocol/errors.ts';
 import { checkService } from '../config/config.ts';
-import type { ArtifactRecord } from '../store/artifacts.ts';
 import { FINAL } from '../store/deployments.ts';
 import { buildTopic, deploymentTopic } from '../store/events.ts';
+import { carryOut, type RollbackRequest } from './carryOut.ts';
 import type { Deps } from './context.ts';
-import { rowsOf } from './course.ts';
-import { endWithRecap } from './finish.ts';
-import { Parked } from './perform.ts';
 import { prepare, type Targeted, target } from './prepare.ts';
 import { previousGood } from './previous.ts';
 import { type Builder, buildVersion, existing, type Wanted } from './resolve.ts';
-import { run } from './run.ts';
 import { says } from './step.ts';
 
-export type RollbackRequest = z.infer<typeof rollbackRequest>;
 type Work = (signal: AbortSignal) => Promise<void>;
 
 export class Deployer {
@@ -117,7 +105,7 @@ export class Deployer {
       why: request.why ?? null,
       request: asked,
     });
-    this.#go(deploymentTopic(id), (signal) => this.#carryOut(id, signal));
+    this.#go(deploymentTopic(id), (signal) => carryOut(id, this.#deps, this.#builder, signal));
     return id;
   }
 
@@ -129,7 +117,7 @@ export class Deployer {
         type: 'deployment.resumed',
         why: 'the controller was started again',
       });
-      this.#go(deploymentTopic(id), (signal) => this.#carryOut(id, signal));
+      this.#go(deploymentTopic(id), (signal) => carryOut(id, this.#deps, this.#builder, signal));
     }
   }
 
@@ -177,87 +165,4 @@ export class Deployer {
       .finally(() => this.#running.delete(topic));
     this.#running.set(topic, { done, stop });
   }
-
-  async #carryOut(id: number, signal: AbortSignal): Promise<void> {
-    const { store } = this.#deps;
-    try {
-      const { state, settings } = await store.deployments.get(id);
-      if (state === 'resolving' || settings === null) await this.#planAndStore(id, signal);
-      await run(id, this.#deps);
-    } catch (thrown) {
-      if (thrown instanceof Parked || this.#deps.parking.aborted) return;
-      const error = asFleetError(thrown);
-      if (error.code === 'internal')
-        this.#deps.log.error({ err: thrown, deployment: id }, 'a deployment failed unforeseen');
-      await store.deployments.fail(id, {
-        host: null,
-        step: null,
-        code: error.code,
-        message: error.message,
-        next: error.next,
-        output: outputIn(error),
-      });
-      await endWithRecap(id, this.#deps);
-    }
-  }
-
-  async #planAndStore(id: number, signal: AbortSignal): Promise<void> {
-    const { store } = this.#deps;
-    const { kind, request, service, environment } = await store.deployments.get(id);
-    const asked = kind === 'deploy' ? planRequest.parse(request) : rollbackRequest.parse(request);
-    const artifact = await this.#artifact(id, asked, signal);
-    const prepared = await prepare(this.#deps, kind, asked, await target(this.#deps, asked), artifact);
-    const refusal = prepared.refusals[0];
-    if (refusal !== undefined) throw new FleetError(refusal.code, refusal.message, { next: refusal.next });
-    signal.throwIfAborted();
-    const { plan, facts, settings, notes } = prepared;
-    const { version } = artifact;
-    await store.deployments.plan(
-      id,
-      {
-        version,
-        digest: plan.digest,
-        settings,
-        hosts: facts.map((each) => ({ host: each.host, facts: each })),
-        steps: rowsOf(plan.phases),
-      },
-      {
-        type: 'deployment.started',
-        service,
-        environment,
-        version,
-        hosts: facts.map(({ host }) => host),
-        kind,
-      },
-    );
-    if (plan.noop)
-      notes.push(`${service} ${version} runs on every host already, with the same values: nothing to do`);
-    for (const text of notes)
-      await store.events.append(deploymentTopic(id), { type: 'note', host: null, text });
-  }
-
-  async #artifact(
-    id: number,
-    asked: PlanRequest | RollbackRequest,
-    signal: AbortSignal,
-  ): Promise<ArtifactRecord> {
-    const { service } = asked;
-    if ('to' in asked && asked.to !== undefined) return existing(this.#builder, service, asked.to);
-    const { version, ref } = planRequest.parse(asked);
-    if (version !== undefined && ref === undefined) return existing(this.#builder, service, version);
-    const tell = (event: FleetEvent) => this.#deps.store.events.append(deploymentTopic(id), event);
-    const { artifact, error, event } = await buildVersion(
-      this.#builder,
-      { service, version, ref },
-      tell,
-      signal,
-    );
-    await tell(event);
-    if (error !== null) throw error;
-    return artifact;
-  }
-}
-
-function outputIn(error: FleetError): string | undefined {
-  return typeof error.data.output === 'string' ? error.data.output : undefined;
 }

@@ -1,0 +1,94 @@
+/**
+ * The whole job of one deployment: resolve the version, plan, ask the gates, store the plan, run it. It can be called again
+ * for a deployment that a former controller left behind: what is stored is not done again.
+ */
+import { rollbackRequest } from '@fleet/protocol/api/deployments.ts';
+import type { FleetEvent } from '@fleet/protocol/api/events.ts';
+import { type PlanRequest, planRequest } from '@fleet/protocol/api/plans.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import type { z } from 'zod';
+import type { ArtifactRecord } from '../store/artifacts.ts';
+import { deploymentTopic } from '../store/events.ts';
+import type { Deps } from './context.ts';
+import { rowsOf } from './course.ts';
+import { endWithRecap } from './finish.ts';
+import { Parked } from './perform.ts';
+import { type Prepared, prepare, target } from './prepare.ts';
+import { type Builder, buildVersion, existing } from './resolve.ts';
+import { run } from './run.ts';
+
+export type RollbackRequest = z.infer<typeof rollbackRequest>;
+
+/** Never rejects for a reason of the deployment's own: that ends it, with its recap. `signal` stops it until it is planned. */
+export async function carryOut(id: number, deps: Deps, builder: Builder, signal: AbortSignal): Promise<void> {
+  const { store } = deps;
+  try {
+    const { state } = await store.deployments.get(id);
+    if (state === 'resolving') await planAndStore(id, deps, builder, signal);
+    await run(id, deps);
+  } catch (thrown) {
+    if (thrown instanceof Parked || deps.parking.aborted) return;
+    const { code, message, next, data } = asFleetError(thrown);
+    if (code === 'internal')
+      deps.log.error({ err: thrown, deployment: id }, 'a deployment failed unforeseen');
+    const output = typeof data.output === 'string' ? data.output : undefined;
+    await store.deployments.fail(id, { host: null, step: null, code, message, next, output });
+    await endWithRecap(id, deps);
+  }
+}
+
+async function planAndStore(id: number, deps: Deps, builder: Builder, signal: AbortSignal): Promise<void> {
+  const { store } = deps;
+  const { kind, request } = await store.deployments.get(id);
+  const asked = kind === 'deploy' ? planRequest.parse(request) : rollbackRequest.parse(request);
+  const artifact = await artifactFor(id, asked, deps, builder, signal);
+  const prepared = await prepare(deps, kind, asked, await target(deps, asked), artifact);
+  const [refusal] = prepared.refusals;
+  if (refusal !== undefined) throw new FleetError(refusal.code, refusal.message, { next: refusal.next });
+  signal.throwIfAborted();
+  await storePlan(id, deps, artifact, prepared);
+}
+
+/** The version that is asked for; or, where a ref or nothing is, the one that is built now. */
+async function artifactFor(
+  id: number,
+  asked: PlanRequest | RollbackRequest,
+  { store }: Deps,
+  builder: Builder,
+  signal: AbortSignal,
+): Promise<ArtifactRecord> {
+  const { service } = asked;
+  if ('to' in asked && asked.to !== undefined) return existing(builder, service, asked.to);
+  const { version, ref } = planRequest.parse(asked);
+  if (version !== undefined && ref === undefined) return existing(builder, service, version);
+  const tell = (event: FleetEvent) => store.events.append(deploymentTopic(id), event);
+  const { artifact, error, event } = await buildVersion(builder, { service, version, ref }, tell, signal);
+  await tell(event);
+  if (error !== null) throw error;
+  return artifact;
+}
+
+async function storePlan(
+  id: number,
+  { store }: Deps,
+  { version }: ArtifactRecord,
+  prepared: Prepared,
+): Promise<void> {
+  const { plan, facts, settings, notes } = prepared;
+  const { kind, service, environment } = await store.deployments.get(id);
+  const hosts = facts.map(({ host }) => host);
+  await store.deployments.plan(
+    id,
+    {
+      version,
+      digest: plan.digest,
+      settings,
+      hosts: facts.map((each) => ({ host: each.host, facts: each })),
+      steps: rowsOf(plan.phases),
+    },
+    { type: 'deployment.started', service, environment, version, hosts, kind },
+  );
+  const noop = `${service} ${version} runs on every host already, with the same values: nothing to do`;
+  for (const text of plan.noop ? [...notes, noop] : notes)
+    await store.events.append(deploymentTopic(id), { type: 'note', host: null, text });
+}
