@@ -114,8 +114,9 @@ async function runController(file: string): Promise<void> {
   await deployer.resume();
 
   const close = async () => {
-    await api.close();
+    // The server waits for every connection, and those of the agents do not end by themselves.
     await agents.close();
+    await api.close();
     await balancers.close();
     await store.close();
     unlock();
