@@ -11,7 +11,7 @@ export const releasePath = z
   .min(1)
   .max(1024)
   .regex(
-    /^(?!\/)(?![^]*(^|\/)(\.{1,2})?(\/|$))[^\u0000-\u001f\u007f]+$/,
+    /^(?!\/)(?![\s\S]*(^|\/)(\.{1,2})?(\/|$))[^\u0000-\u001f\u007f]+$/,
     'a relative path without . or .. parts',
   );
 

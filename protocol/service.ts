@@ -17,7 +17,10 @@ const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/), 
 /** A path inside the release: relative, never climbing. */
 const inside = z
   .string()
-  .regex(/^(?![^]*(^|\/)\.\.(\/|$))(?!\/)[^\u0000-\u001f\u007f]+$/, 'a path inside the release, like data or config/local.json');
+  .regex(
+    /^(?![\s\S]*(^|\/)\.\.(\/|$))(?!\/)[^\u0000-\u001f\u007f]+$/,
+    'a path inside the release, like data or config/local.json',
+  );
 
 const hook = z.strictObject({
   command: argv,

@@ -44,6 +44,7 @@ export function recapOf(input: RecapInput): Recap {
     durationMs: ended.getTime() - new Date(deployment.startedAt).getTime(),
     hosts: hosts.map(({ green: _, before: __, ...host }) => host),
     failure: deployment.failure,
+    before: [...new Set(input.hosts.flatMap(({ facts }) => facts.prior?.version ?? []))].sort(),
     exit: over ? exitOf(deployment, planned, green, before) : 1,
   };
 }

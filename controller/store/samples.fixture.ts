@@ -24,6 +24,7 @@ export function sampleRecap(deployment: number): Recap {
     durationMs: 1,
     hosts: [],
     failure: null,
+    before: [],
     exit: 0,
   };
 }

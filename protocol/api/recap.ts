@@ -37,6 +37,8 @@ export const recap = z.strictObject({
       output: z.string().optional(),
     })
     .nullable(),
+  /** Versions that its hosts ran before, where a rollback would go. */
+  before: z.array(versionName),
   /** What `fleet deploy` exits with. */
   exit: z.int(),
 });

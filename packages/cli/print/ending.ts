@@ -24,7 +24,7 @@ export function printEnding(
   for (const { host, notes } of recap.hosts)
     for (const note of notes) channel.print(`${host}: ${oneLine(note)}`);
   if (failure?.next) channel.print(`next: ${oneLine(failure.next)}`);
-  if (wayBack && recap.state === 'succeeded')
+  if (wayBack && recap.state === 'succeeded' && recap.before.some((version) => version !== recap.version))
     channel.print(`back: fleet rollback ${recap.service} -e ${recap.environment}`);
   for (const line of recapLines(recap, colors)) channel.print(line);
 }
