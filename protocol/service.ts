@@ -30,7 +30,10 @@ const hook = z.strictObject({
 export type Hook = z.infer<typeof hook>;
 
 const once = hook.extend({
-  name: z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a once step is named like migrate'),
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a once step is named like migrate')
+    .describe('What plans and messages call it'),
   when: z
     .enum(['before', 'after'])
     .default('before')
@@ -39,21 +42,28 @@ const once = hook.extend({
 export type Once = z.infer<typeof once>;
 
 const common = {
-  name: z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a check is named like answers'),
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a check is named like answers')
+    .describe('What messages and --skip-check call it'),
   within: duration.prefault('30s').describe('Tried again until this much time has passed'),
   interval: duration.prefault('250ms').describe('Pause between two tries'),
   timeout: duration.prefault('2s').describe('One try takes no longer than this'),
 };
-const port = z.union([z.int().min(1).max(65535), z.string().regex(VARIABLE, 'a port number or ${PORT}')]);
+const port = z
+  .union([z.int().min(1).max(65535), z.string().regex(VARIABLE, 'a port number or ${PORT}')])
+  .describe('A number, or ${NAME} alone');
+const address = z.string().default('127.0.0.1').describe('Where the port is, seen from the host');
 const httpCheck = z.strictObject({
   ...common,
-  kind: z.literal('http'),
-  host: z.string().default('127.0.0.1'),
+  kind: z.literal('http').describe('A request that must get the right answer'),
+  host: address,
   port,
   path: z
     .string()
     .regex(/^\/[^\s\0]*$/, 'a path that begins with /')
-    .default('/'),
+    .default('/')
+    .describe('What is asked for'),
   status: z.int().min(100).max(599).default(200).describe('The status that the answer must have'),
   contains: element
     .optional()
@@ -61,24 +71,35 @@ const httpCheck = z.strictObject({
 });
 const tcpCheck = z.strictObject({
   ...common,
-  kind: z.literal('tcp'),
-  host: z.string().default('127.0.0.1'),
+  kind: z.literal('tcp').describe('A port that must take a connection'),
+  host: address,
   port,
 });
-const commandCheck = z.strictObject({ ...common, kind: z.literal('command'), command: argv });
+const commandCheck = z.strictObject({
+  ...common,
+  kind: z.literal('command').describe('A program that must end with exit status 0'),
+  command: argv,
+});
 export const check = z.discriminatedUnion('kind', [httpCheck, tcpCheck, commandCheck]);
 export type Check = z.infer<typeof check>;
 export type CheckOf<K extends Check['kind']> = Extract<Check, { kind: K }>;
 
 const stop = z.strictObject({
-  signal: z.enum(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP']).default('SIGTERM'),
+  signal: z
+    .enum(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP'])
+    .default('SIGTERM')
+    .describe('Sent to its whole process group first'),
   grace: duration.prefault('10s').describe('After this the whole process group is killed'),
 });
+const ENVIRONMENT =
+  'Added to a clean environment, beside FLEET_SERVICE, FLEET_VERSION and FLEET_HOST; hooks and checks get it too';
 const processRun = z.strictObject({
-  supervisor: z.literal('process'),
-  command: argv,
-  environment: environment.default({}),
-  stop: stop.prefault({}),
+  supervisor: z
+    .literal('process')
+    .describe('The agent starts it, and starts it again after a crash or a reboot'),
+  command: argv.describe('The program, without a shell; it stays in the foreground'),
+  environment: environment.default({}).describe(ENVIRONMENT),
+  stop: stop.prefault({}).describe('How it is asked to end'),
   log_size: z
     .int()
     .min(1)
@@ -87,31 +108,34 @@ const processRun = z.strictObject({
     .describe('MiB of log that are kept on the host, in two files'),
 });
 const commandRun = z.strictObject({
-  supervisor: z.literal('command'),
-  start: argv,
-  stop: argv,
+  supervisor: z
+    .literal('command')
+    .describe('Something else looks after it, and these commands tell it what to do'),
+  start: argv.describe('Returns when it is started; must not stay in the foreground'),
+  stop: argv.describe('Returns when it is stopped'),
   status: argv.describe('Exit status 0: it runs; 3: it does not; anything else: unknown'),
-  environment: environment.default({}),
-  timeout: duration.prefault('1m'),
+  environment: environment.default({}).describe(ENVIRONMENT),
+  timeout: duration.prefault('1m').describe('After this a command is ended, and counts as failed'),
 });
 export const run = z.discriminatedUnion('supervisor', [processRun, commandRun]);
 export type Run = z.infer<typeof run>;
 export type RunOf<K extends Run['supervisor']> = Extract<Run, { supervisor: K }>;
 
 export const service = z.strictObject({
-  service: serviceName,
+  service: serviceName.describe('Its name, the same as in controller.yaml'),
   build: z
     .strictObject({
       command: argv
         .optional()
         .describe('Run in a clean checkout; without one, the checkout is packed as it is'),
-      timeout: duration.prefault('15m'),
+      timeout: duration.prefault('15m').describe('After this the build is ended, and has failed'),
       environment: z
         .record(z.string(), z.string())
         .default({})
-        .describe('Added to the clean environment of build and test'),
+        .describe('Added to the clean environment of build and test, beside VERSION and SOURCE_DATE_EPOCH'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('What is run before the files are packed'),
   package: z
     .strictObject({
       root: inside.or(z.literal('.')).default('.').describe('The folder that becomes the release'),
@@ -125,19 +149,28 @@ export const service = z.strictObject({
         .default('zstd')
         .describe('gzip where people unpack by hand on bare hosts'),
       test: z
-        .strictObject({ command: argv, timeout: duration.prefault('10m') })
+        .strictObject({
+          command: argv,
+          timeout: duration.prefault('10m').describe('After this the test is ended, and has failed'),
+        })
         .optional()
-        .describe('Run in the unpacked tarball'),
+        .describe('Run in the unpacked tarball, before the version counts as built'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('What becomes the release that hosts get'),
   variables: z
     .record(
       variableName,
-      z.strictObject({ description: z.string().optional(), default: variableValue.optional() }),
+      z.strictObject({
+        description: z.string().optional().describe('What it is for, for people'),
+        default: variableValue
+          .optional()
+          .describe('Its value where controller.yaml gives none; without one, controller.yaml must'),
+      }),
     )
     .default({})
     .describe('What differs between environments and hosts; controller.yaml gives the values'),
-  run,
+  run: run.describe('How it runs on a host'),
   hooks: z
     .strictObject({
       before_stop: hook.optional().describe('From the release that runs'),
@@ -145,13 +178,16 @@ export const service = z.strictObject({
       before_start: hook.optional().describe('From the release that comes'),
       after_start: hook.optional().describe('From the release that comes'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Programs that run on every host around its restart, in the release’s folder'),
   once: z.array(once).default([]).describe('Run on one host of the environment, such as migrations'),
   smoke: z.array(check).default([]).describe('All must pass before the host is shown to users again'),
   shared: z
     .array(inside)
     .default([])
-    .describe('Paths that live in shared/ and are linked into every release'),
+    .describe(
+      'Paths that outlive a release: they lie in shared/ on the host, and are linked into every release',
+    ),
 });
 export type Service = z.infer<typeof service>;
 export type HookName = keyof Service['hooks'];

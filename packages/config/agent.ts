@@ -8,7 +8,8 @@ export const agentConfig = z.strictObject({
   controller: z
     .string()
     .regex(/^wss?:\/\/[^\s]+$/, 'like ws://127.0.0.1:7300')
-    .default('ws://127.0.0.1:7300'),
+    .default('ws://127.0.0.1:7300')
+    .describe('Where the controller listens; the agent dials it'),
   root: z.string().min(1).default('/srv/fleet').describe('Releases go to ROOT/SERVICE/releases/VERSION'),
   data: z.string().optional().describe('The agent’s own journal; ROOT/.agent without it'),
   labels: writtenLabels

@@ -40,7 +40,7 @@ const value = z.union([
   variableValue.describe('The same on every host'),
   // A whole number only: 1.10 would arrive as 1.1.
   z.int().transform(String),
-  z.strictObject({ label: labelName }).describe('The host’s own label'),
+  z.strictObject({ label: labelName.describe('The label of the host that holds the value') }),
 ]);
 
 export const strategy = z.strictObject({
@@ -60,9 +60,14 @@ export const strategy = z.strictObject({
     .default('go_on')
     .describe('What happens with sessions that do not end'),
   unhide: duration.prefault('60s').describe('How long the balancer may take to report a host up'),
-  settle: duration.prefault('5s').describe('How long a host must stay well after it is back'),
+  settle: duration.prefault('5s').describe('How long a host must stay well before the next one is touched'),
   patience: duration.prefault('30s').describe('How long a host that stops answering may take to come back'),
-  on_failure: z.enum(['rollback_host', 'rollback_all', 'stop']).default('rollback_host'),
+  on_failure: z
+    .enum(['rollback_host', 'rollback_all', 'stop'])
+    .default('rollback_host')
+    .describe(
+      'What goes back when a host fails: that host, that host and those before it, or nothing; no later host is begun',
+    ),
   stage_parallel: z
     .int()
     .min(1)
@@ -86,11 +91,13 @@ const placement = z.strictObject({
     .union([behind, z.literal('none').transform(() => undefined)])
     .optional()
     .describe('What hides and shows the hosts; `none`, or left out, for a service without users'),
-  strategy: strategy.prefault({}),
+  strategy: strategy.prefault({}).describe('How a deployment goes over the hosts'),
   values: z
     .record(variableName, value)
     .default({})
-    .describe('Values of the variables that fleet.yaml declares'),
+    .describe(
+      'Values of the variables that fleet.yaml declares: the same on every host, or a label of the host’s own',
+    ),
   once_on: hostName.optional().describe('The host that runs once steps; without it, the first one'),
 });
 export type Placement = z.infer<typeof placement>;
@@ -99,17 +106,28 @@ export const controllerConfig = z.strictObject({
   listen: z
     .string()
     .regex(/^[0-9A-Za-z.:[\]-]+:\d{1,5}$/, 'an address and a port, like 127.0.0.1:7300')
-    .default('127.0.0.1:7300'),
+    .default('127.0.0.1:7300')
+    .describe('Where agents and people reach the controller; loopback only, for now'),
   data: z.string().default('./fleet-data').describe('Database, artifacts and logs; relative to this file'),
-  services: z.record(
-    serviceName,
-    z.strictObject({
-      source,
-      keep: z.int().min(2).max(100).default(5).describe('Releases that stay on a host'),
-    }),
-  ),
-  balancers: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/), balancerConfig).default({}),
-  environments: z.record(environmentName, z.strictObject({ services: z.record(serviceName, placement) })),
+  services: z
+    .record(
+      serviceName,
+      z.strictObject({
+        source: source.describe('Where it comes from: a git repository or a folder'),
+        keep: z.int().min(2).max(100).default(5).describe('Releases that stay on a host'),
+      }),
+    )
+    .describe('What can be built and deployed'),
+  balancers: z
+    .record(z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/), balancerConfig)
+    .default({})
+    .describe('What sends users to the hosts'),
+  environments: z
+    .record(
+      environmentName,
+      z.strictObject({ services: z.record(serviceName, placement).describe('What runs in it, and where') }),
+    )
+    .describe('Sets of hosts that run one version of each service'),
 });
 export type ControllerConfig = z.infer<typeof controllerConfig>;
 export type Source = ControllerConfig['services'][string]['source'];
