@@ -15,6 +15,9 @@ import { wayBack } from './rescue.ts';
 export async function run(id: number, deps: Deps): Promise<void> {
   const course = await loadCourse(id, deps);
   for (const phase of plannedPhases(course)) {
+    // A phase that was begun is gone through again, also after a failure: its ways back may not have come to their end.
+    const begun = phase.lanes.some((lane) => lane.steps.some(wasBegun));
+    if (!begun && (await mustStop(course))) break;
     if (phase.lanes.some((lane) => lane.steps.some((step) => step.state !== 'done'))) {
       const hosts = phase.lanes.map((lane) => lane.host);
       await deps.store.events.append(deploymentTopic(id), {
@@ -24,7 +27,6 @@ export async function run(id: number, deps: Deps): Promise<void> {
       });
     }
     await inParallel(phase.lanes, phase.parallel, (lane) => runLane(course, lane));
-    if (await mustStop(course)) break;
   }
   await goBackEverywhere(course);
   await finish(course);
@@ -70,7 +72,7 @@ async function goBack(course: Course, host: string): Promise<void> {
   let steps = rescueSteps(course, host);
   if (steps.length === 0) {
     const begun = course.steps.filter(
-      (step) => step.host === host && !step.rescue && step.state !== 'pending' && step.kind !== 'once',
+      (step) => step.host === host && !step.rescue && wasBegun(step) && step.kind !== 'once',
     );
     const way = wayBack(factsOf(course, host), begun, course.settings.strategy);
     if (way.none !== null) {
@@ -101,3 +103,6 @@ async function goBackEverywhere(course: Course): Promise<void> {
     if (done) await goBack(course, host);
   }
 }
+
+/** What is skipped at the end of a deployment is done with, and was never begun. */
+const wasBegun = (step: StepRecord) => step.state !== 'pending' && step.outcome !== 'skipped';
