@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { StepKind } from '@fleet/protocol/api/plans.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Outcome } from '@fleet/protocol/words.ts';
+import { type Failure, keepFailure } from '../store/deployments.ts';
 import { deploymentTopic } from '../store/events.ts';
 import type { StepRecord } from '../store/steps.ts';
 import { within } from './clock.ts';
@@ -60,20 +61,27 @@ export async function performStep(course: Course, record: StepRecord): Promise<v
       next: error?.next,
       output: error && output ? lastLines(output) : undefined,
     },
-    result?.also,
+    error === undefined
+      ? result?.also
+      : (trx) => keepFailure(trx, deployment.id, failureOf(deployment.id, record, error, output)),
   );
   Object.assign(record, { state: 'done', outcome, message, error: error?.toJSON() ?? null, ms });
-  if (error !== undefined) {
-    const next = error.next ?? `fleet logs --deployment ${deployment.id} --step ${step}`;
-    await deps.store.deployments.fail(deployment.id, {
-      host,
-      step: kind,
-      code: error.code,
-      message: error.message,
-      next,
-      output: lastLines(output),
-    });
-  }
+}
+
+function failureOf(
+  deployment: number,
+  { host, kind, step }: StepRecord,
+  { code, message, next }: FleetError,
+  output: string | undefined,
+): Failure {
+  return {
+    host,
+    step: kind,
+    code,
+    message,
+    next: next ?? `fleet logs --deployment ${deployment} --step ${step}`,
+    output: lastLines(output),
+  };
 }
 
 function drive(kind: StepKind, context: StepContext): Promise<StepResult> {

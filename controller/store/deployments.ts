@@ -3,7 +3,7 @@
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import type { Selectable } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
 import { type Alongside, deploymentTopic, type Events } from './events.ts';
 import type { Db } from './open.ts';
 import { insertSteps, type NewStep } from './steps.ts';
@@ -150,13 +150,7 @@ export class Deployments {
   }
 
   async fail(id: number, failure: Failure): Promise<void> {
-    await this.#db
-      .updateTable('deployments')
-      .set({ failure: JSON.stringify(failure) })
-      .where('id', '=', id)
-      // The first failure is what the operator reads; later ones follow from it.
-      .where('failure', 'is', null)
-      .execute();
+    await keepFailure(this.#db, id, failure);
   }
 
   /** The end: final state, exit status and recap, and the lock is free, all in one commit. */
@@ -229,6 +223,16 @@ export class Deployments {
       .where('host', '=', host)
       .execute();
   }
+}
+
+/** Also part of the transaction that ends a failed step. The first failure is what the operator reads; later ones follow from it. */
+export async function keepFailure(db: Kysely<Tables>, id: number, failure: Failure): Promise<void> {
+  await db
+    .updateTable('deployments')
+    .set({ failure: JSON.stringify(failure) })
+    .where('id', '=', id)
+    .where('failure', 'is', null)
+    .execute();
 }
 
 function record(row: Selectable<Tables['deployments']>): DeploymentRecord {
