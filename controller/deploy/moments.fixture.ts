@@ -11,8 +11,8 @@ export interface Interruption {
 export const NEVER: Interruption = { at: 0, how: 'park' };
 
 export class Moments {
-  passed = 0;
   dead = false;
+  #passed = 0;
   readonly #interruption: Interruption;
   readonly #parking: AbortController;
   readonly #died = Promise.withResolvers<void>();
@@ -20,11 +20,6 @@ export class Moments {
   constructor(interruption: Interruption, parking: AbortController) {
     this.#interruption = interruption;
     this.#parking = parking;
-  }
-
-  /** Was reached before everything had ended. */
-  get came(): boolean {
-    return this.passed >= this.#interruption.at;
   }
 
   /** The same object; each call of one of these asynchronous methods is an act. */
@@ -40,7 +35,7 @@ export class Moments {
     });
   }
 
-  async unlessDead(work: () => Promise<void>): Promise<void> {
+  async unlessDead(work: () => Promise<unknown>): Promise<void> {
     await Promise.race([work(), this.#died.promise]);
   }
 
@@ -54,7 +49,7 @@ export class Moments {
   }
 
   async #moment(): Promise<void> {
-    if (!this.dead && ++this.passed === this.#interruption.at) this.#interrupt();
+    if (!this.dead && ++this.#passed === this.#interruption.at) this.#interrupt();
     // What is dead waits for ever, and goes when nobody holds it any more.
     if (this.dead) await new Promise(() => {});
   }
