@@ -1,0 +1,86 @@
+/** docs/api.md: every route of the table, and the event stream. */
+import { release } from '@fleet/protocol/api/builds.ts';
+import { deploymentRow, deploymentState, stepRow } from '@fleet/protocol/api/deployments.ts';
+import { envelope, event, stream } from '@fleet/protocol/api/events.ts';
+import { hostRow } from '@fleet/protocol/api/fleet.ts';
+import { planRequest, stepKind } from '@fleet/protocol/api/plans.ts';
+import { recap } from '@fleet/protocol/api/recap.ts';
+import { BY_HEADER, EVENTS_PATH, ROUTES, type Route } from '@fleet/protocol/api/routes.ts';
+import { outcome } from '@fleet/protocol/words.ts';
+import { Shapes } from './shapes.ts';
+
+const NAMED = {
+  PlanRequest: planRequest,
+  Deployment: deploymentRow,
+  DeploymentState: deploymentState,
+  Step: stepRow,
+  StepKind: stepKind,
+  Outcome: outcome,
+  Recap: recap,
+  Release: release,
+  Host: hostRow,
+  Event: event,
+};
+
+export function api(): string {
+  const shapes = new Shapes(NAMED);
+  const routes = Object.entries(ROUTES) as Array<[string, Route]>;
+  return [
+    '# The HTTP API',
+    INTRODUCTION,
+    '## Routes',
+    [
+      '| Route | What it does |',
+      '| --- | --- |',
+      ...routes.map(
+        ([name, { method, path, summary }]) =>
+          `| [\`${method} ${path}\`](#${name.replaceAll('.', '')}) | ${summary} |`,
+      ),
+      `| [\`GET ${EVENTS_PATH}\`](#the-event-stream) | What happens, as server-sent events |`,
+    ].join('\n'),
+    ...routes.flatMap(([name, route]) => [`### ${name}`, `${route.summary}.`, blockOf(route, shapes)]),
+    '## The event stream',
+    `\`GET ${EVENTS_PATH}\`, with the query \`${shapes.write(stream.query, 'input')}\`.`,
+    STREAM,
+    block(shapes.write(envelope, 'output')),
+    'An `Event` is one of these, told apart by `type`:',
+    block(shapes.writeBranches(event).join('\n')),
+    '## Shapes that stand in several places',
+    ...Object.entries(NAMED)
+      .filter(([name]) => name !== 'Event')
+      .flatMap(([name, schema]) => [
+        `### ${name}`,
+        block(shapes.writeWhole(schema, schema === planRequest ? 'input' : 'output')),
+      ]),
+  ].join('\n\n');
+}
+
+const INTRODUCTION = `What \`fleet\` itself uses, and all that it uses. A running controller shows the same as an
+OpenAPI page at \`/docs\`. It listens on loopback and does not ask who somebody is; \`${BY_HEADER}\` in a request says
+who, for the history.
+
+Bodies and replies are JSON. \`key?\` may be left out, \`= value\` is what it is then. Durations are milliseconds, moments
+are ISO 8601 in UTC. An error has the HTTP status of [its code](errors.md) and this body:
+
+\`\`\`
+{ code: string; message: string; next?: string; data?: { [name]: anything } }
+\`\`\`
+
+A request with an \`Origin\` of another site, or a \`Host\` that is not loopback, is refused.`;
+
+const STREAM = `Each message has the event's number as its \`id\` and an envelope as its \`data\`. Events are kept: the
+stream begins after \`after\`, or after the header \`Last-Event-ID\`, and without either with the first one. \`topic\` is
+\`deployment/42\` or \`build/7\`. The stream does not end by itself; the last event of a deployment is
+\`deployment.ended\`, of a build \`build.ended\`. Progress has no number: it is not kept. Every 15 seconds comes a comment.
+A reader that falls 1 MiB behind is cut off, and misses nothing when it comes back with the last number that it has seen.`;
+
+function blockOf({ method, path, query, body, reply }: Route, shapes: Shapes): string {
+  const parts = [`${method} ${path}`];
+  if (query) parts.push(`query ${shapes.write(query, 'input')}`);
+  if (body) parts.push(`body ${shapes.write(body, 'input')}`);
+  return block([...parts, `reply ${shapes.write(reply, 'output')}`].join('\n'));
+}
+
+function block(text: string): string {
+  return `\`\`\`\n${text}\n\`\`\``;
+}
