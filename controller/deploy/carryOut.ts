@@ -8,6 +8,7 @@ import { type PlanRequest, planRequest } from '@fleet/protocol/api/plans.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { z } from 'zod';
 import type { ArtifactRecord } from '../store/artifacts.ts';
+import { abortedUnplanned } from '../store/deployments.ts';
 import { deploymentTopic } from '../store/events.ts';
 import type { Deps } from './context.ts';
 import { rowsOf } from './course.ts';
@@ -23,8 +24,8 @@ export type RollbackRequest = z.infer<typeof rollbackRequest>;
 export async function carryOut(id: number, deps: Deps, builder: Builder, signal: AbortSignal): Promise<void> {
   const { store } = deps;
   try {
-    const { state } = await store.deployments.get(id);
-    if (state === 'resolving') await planAndStore(id, deps, builder, signal);
+    const { settings } = await store.deployments.get(id);
+    if (settings === null) await planAndStore(id, deps, builder, signal);
     await run(id, deps);
   } catch (thrown) {
     if (thrown instanceof Parked || deps.parking.aborted) return;
@@ -39,13 +40,13 @@ export async function carryOut(id: number, deps: Deps, builder: Builder, signal:
 
 async function planAndStore(id: number, deps: Deps, builder: Builder, signal: AbortSignal): Promise<void> {
   const { store } = deps;
-  const { kind, request } = await store.deployments.get(id);
+  const { kind, request, state } = await store.deployments.get(id);
+  if (state === 'aborting') throw abortedUnplanned(id);
   const asked = kind === 'deploy' ? planRequest.parse(request) : rollbackRequest.parse(request);
   const artifact = await artifactFor(id, asked, deps, builder, signal);
   const prepared = await prepare(deps, kind, asked, await target(deps, asked), artifact);
   const [refusal] = prepared.refusals;
   if (refusal !== undefined) throw new FleetError(refusal.code, refusal.message, { next: refusal.next });
-  signal.throwIfAborted();
   await storePlan(id, deps, artifact, prepared);
 }
 

@@ -44,6 +44,10 @@ export interface DeploymentHost {
 
 export const FINAL: readonly DeploymentState[] = ['succeeded', 'failed', 'restored', 'refused', 'aborted'];
 
+export function abortedUnplanned(id: number): FleetError {
+  return new FleetError('aborted', `deployment ${id} was aborted before it was planned: nothing was touched`);
+}
+
 export class Deployments {
   readonly #db: Db;
   readonly #events: Events;
@@ -126,7 +130,7 @@ export class Deployments {
         .where('id', '=', id)
         .where('state', '=', 'resolving')
         .executeTakeFirst();
-      if (planned.numUpdatedRows === 0n) throw new FleetError('aborted', `deployment ${id} was aborted`);
+      if (planned.numUpdatedRows === 0n) throw abortedUnplanned(id);
       const hosts = plan.hosts.map((host, position) => ({
         deployment: id,
         host: host.host,
