@@ -147,8 +147,9 @@ export class Fleet {
       settledAt: this.clock.now() + AGENTS_BACK_MS,
       parking: parking.signal,
     };
-    const builder = { ...deps, dirs: { git: '', work: '', artifacts: '', logs: '' } };
-    this.#controller = { store, deployer: new Deployer(deps, builder), deps, parking, moments };
+    const dir = (name: string) => join(this.#dir, name);
+    const dirs = { git: dir('git'), work: dir('work'), artifacts: dir('artifacts'), logs: dir('logs') };
+    this.#controller = { store, deployer: new Deployer(deps, { ...deps, dirs }), deps, parking, moments };
     return this.#controller;
   }
 
