@@ -128,6 +128,7 @@ t.test('all well', async (t) => {
       notes: [],
     })),
     failure: null,
+    before: ['1.0.0'],
     exit: 0,
   });
 });

@@ -226,7 +226,7 @@ t.test('a manifest that does not agree with itself', async (t) => {
     [Buffer.from('[]'), /refused/],
     [change({ version: '../1' }), /version/],
     [change({ sealed: { other: 1 } }), /identity/],
-    [change({ files: climbing, identity: identityOf(climbing, manifest.sealed) }), /control character/],
+    [change({ files: climbing, identity: identityOf(climbing, manifest.sealed) }), /without . or .. parts/],
     [Buffer.from('['.repeat(200_000)), /refused/],
     [Buffer.from(`{"sealed":${'['.repeat(50_000)}${']'.repeat(50_000)}}`), /refused/],
     [Buffer.alloc(65 * 1024 * 1024), /bytes/],

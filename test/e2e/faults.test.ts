@@ -268,7 +268,7 @@ t.test(
       versions: [{ version: '1.1.0', ballast: 30_000_000 }],
       rootOf: (dir, host) => {
         const root = join(dir, 'hosts', host);
-        execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${host === 'b' ? 90 : 400}m`, 'tmpfs', root]);
+        execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${host === 'b' ? 50 : 400}m`, 'tmpfs', root]);
         t.comment(`${host} has its own file system`);
       },
     });
