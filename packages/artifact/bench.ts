@@ -15,11 +15,27 @@ import { unpack } from './unpack.ts';
 const ROUNDS = 3;
 const FLAGS = { zstd: '--zstd', gzip: '-z' };
 
-async function compare(dir: string, work: string, compression: Compression): Promise<void> {
+/** Milliseconds, one a round. */
+export interface Times {
+  pack: number[];
+  tarPack: number[];
+  unpack: number[];
+  tarUnpack: number[];
+  /** tar, and then `sync -f`. */
+  tarUnpackSync: number[];
+}
+
+/** `work` is a directory for what is written. */
+export async function compareWithTar(
+  dir: string,
+  work: string,
+  compression: Compression,
+  rounds: number,
+): Promise<Times> {
   const ours = join(work, `ours.${compression}`);
   const theirs = join(work, `theirs.${compression}`);
   const into = join(work, 'into');
-  const times = { pack: [], tarPack: [], unpack: [], tarUnpack: [], sync: [] } as Record<string, number[]>;
+  const times: Times = { pack: [], tarPack: [], unpack: [], tarUnpack: [], tarUnpackSync: [] };
   const packIt = () =>
     pack({
       ...{ dir, root: '.', include: ['**'], exclude: [], compression, out: ours },
@@ -32,19 +48,18 @@ async function compare(dir: string, work: string, compression: Compression): Pro
       },
     });
   let manifest = await packIt();
-  for (let round = 0; round < ROUNDS; round++) {
-    times.pack!.push(await timed(async () => (manifest = await packIt())));
-    times.tarPack!.push(await timed(() => run('tar', FLAGS[compression], '-cf', theirs, '-C', dir, '.')));
-    times.unpack!.push(await timed(() => unpack({ artifact: ours, manifest, into })));
+  for (let round = 0; round < rounds; round++) {
+    times.pack.push(await timed(async () => (manifest = await packIt())));
+    times.tarPack.push(await timed(() => run('tar', FLAGS[compression], '-cf', theirs, '-C', dir, '.')));
+    times.unpack.push(await timed(() => unpack({ artifact: ours, manifest, into })));
     rmSync(into, { recursive: true });
     mkdirSync(into);
-    times.tarUnpack!.push(await timed(() => run('tar', FLAGS[compression], '-xf', theirs, '-C', into)));
-    times.sync!.push(times.tarUnpack!.at(-1)! + (await timed(() => run('sync', '-f', into))));
+    const alone = await timed(() => run('tar', FLAGS[compression], '-xf', theirs, '-C', into));
+    times.tarUnpack.push(alone);
+    times.tarUnpackSync.push(alone + (await timed(() => run('sync', '-f', into))));
     rmSync(into, { recursive: true });
   }
-  row(`pack ${compression}`, times.pack!, 'tar', times.tarPack!);
-  row(`unpack ${compression}`, times.unpack!, 'tar', times.tarUnpack!);
-  row(`unpack ${compression}`, times.unpack!, 'tar, sync', times.sync!);
+  return times;
 }
 
 async function timed(work: () => unknown): Promise<number> {
@@ -73,16 +88,24 @@ function median(times: number[]): number {
   return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)]!;
 }
 
-const [dir, where = tmpdir()] = process.argv.slice(2);
-if (dir === undefined) {
-  console.error('usage: node packages/artifact/bench.ts DIR [WHERE]');
-  process.exitCode = 2;
-} else {
+async function main([dir, where = tmpdir()]: string[]): Promise<void> {
+  if (dir === undefined) {
+    console.error('usage: node packages/artifact/bench.ts DIR [WHERE]');
+    process.exitCode = 2;
+    return;
+  }
   enableCompileCache();
   const work = mkdtempSync(join(where, 'fleet-bench-'));
   try {
-    for (const compression of ['zstd', 'gzip'] as const) await compare(resolve(dir), work, compression);
+    for (const compression of ['zstd', 'gzip'] as const) {
+      const times = await compareWithTar(resolve(dir), work, compression, ROUNDS);
+      row(`pack ${compression}`, times.pack, 'tar', times.tarPack);
+      row(`unpack ${compression}`, times.unpack, 'tar', times.tarUnpack);
+      row(`unpack ${compression}`, times.unpack, 'tar, sync', times.tarUnpackSync);
+    }
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
+
+if (import.meta.main) await main(process.argv.slice(2));
