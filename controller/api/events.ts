@@ -1,4 +1,5 @@
 /** The event stream: server-sent events, first what was kept after the number that the caller has seen, then what comes. */
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Envelope } from '@fleet/protocol/api/events.ts';
 import type { Events } from '../store/events.ts';
@@ -22,34 +23,42 @@ export async function streamEvents(
   response.flushHeaders();
   response.on('error', () => response.destroy());
   let seen = from.after;
-  let waiting: Envelope[] | null = [];
+  /** It has read the past and is told what comes. */
+  let live = false;
+  let missed = false;
 
-  const write = (envelope: Envelope) => {
+  const write = (envelope: Envelope): boolean => {
     if (envelope.id !== null) {
-      if (envelope.id <= seen) return;
+      if (envelope.id <= seen) return true;
       seen = envelope.id;
     }
     const id = envelope.id === null ? '' : `id: ${envelope.id}\n`;
-    response.write(`${id}data: ${JSON.stringify(envelope)}\n\n`);
-    if (response.writableLength > BEHIND) response.destroy();
+    return response.write(`${id}data: ${JSON.stringify(envelope)}\n\n`);
   };
-  // Following begins before the past is read, so that nothing falls between the two.
   const unfollow = events.follow((envelope) => {
     if (from.topic !== undefined && envelope.topic !== from.topic) return;
-    if (waiting === null) write(envelope);
-    else if (envelope.id !== null) waiting.push(envelope);
+    if (!live) {
+      missed = true;
+      return;
+    }
+    write(envelope);
+    if (response.writableLength > BEHIND) response.destroy();
   });
   const alive = setInterval(() => response.write(': alive\n\n'), COMMENT_MS);
+  const closed = new AbortController();
   response.on('close', () => {
     clearInterval(alive);
     unfollow();
+    closed.abort();
   });
 
-  for (;;) {
+  // The past goes out as fast as it is read, and is past when nothing came while it was looked for.
+  while (!live && !response.destroyed) {
+    missed = false;
     const page = await events.after(seen, from.topic, PAGE);
-    for (const envelope of page) write(envelope);
-    if (page.length < PAGE || response.destroyed) break;
+    for (const envelope of page) {
+      if (!write(envelope)) await once(response, 'drain', { signal: closed.signal }).catch(() => {});
+    }
+    live = page.length < PAGE && !missed;
   }
-  for (const envelope of waiting) write(envelope);
-  waiting = null;
 }
