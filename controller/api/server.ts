@@ -5,7 +5,13 @@ import swaggerUi from '@fastify/swagger-ui';
 import { stream } from '@fleet/protocol/api/events.ts';
 import { BY_HEADER, EVENTS_PATH, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
 import { asFleetError, CODES, FleetError } from '@fleet/protocol/errors.ts';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import {
   hasZodFastifySchemaValidationErrors,
   jsonSchemaTransform,
@@ -24,24 +30,24 @@ export async function createApi(
   log: FastifyBaseLogger,
   server: Server,
 ): Promise<FastifyInstance> {
+  const refuse = (thrown: unknown, reply: FastifyReply) => {
+    const error = errorOf(thrown);
+    if (error.code === 'internal') log.error({ err: thrown }, 'a request failed unforeseen');
+    void reply.status(CODES[error.code].http).send(error.toJSON());
+  };
   const app = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 1024 * 1024,
     forceCloseConnections: true,
     // The same server also takes the agents' connections.
     serverFactory: (handler) => server.on('request', handler),
+    // What does not even get to a route.
+    frameworkErrors: (error, _request, reply) => refuse(error, reply),
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  app.setErrorHandler((error, _request, reply) => {
-    const body =
-      hasZodFastifySchemaValidationErrors(error) || isFastifys(error)
-        ? badRequest(error)
-        : asFleetError(error);
-    if (body.code === 'internal') log.error({ err: error }, 'a request failed unforeseen');
-    void reply.status(CODES[body.code].http).send(body.toJSON());
-  });
+  app.setErrorHandler((error, _request, reply) => refuse(error, reply));
   app.setNotFoundHandler((request, reply) => {
     const error = new FleetError('bad_request', `there is no ${request.method} ${request.url}`, {
       next: 'the routes are listed at /docs',
@@ -135,14 +141,20 @@ function refuseBrowsersElsewhere({ headers }: FastifyRequest): void {
   });
 }
 
-const isFastifys = (error: unknown): error is Error =>
-  error instanceof Error &&
-  'code' in error &&
-  typeof error.code === 'string' &&
-  error.code.startsWith('FST_ERR_');
-
-function badRequest(error: unknown): FleetError {
-  return new FleetError('bad_request', error instanceof Error ? error.message : String(error), {
+function errorOf(thrown: unknown): FleetError {
+  if (!hasZodFastifySchemaValidationErrors(thrown) && !isFastifysRefusal(thrown)) return asFleetError(thrown);
+  return new FleetError('bad_request', thrown.message, {
     next: 'the routes and their forms are listed at /docs',
   });
+}
+
+/** What Fastify found wrong with a request; of what it finds wrong with an answer of ours the caller is innocent. */
+function isFastifysRefusal(error: unknown): error is Error {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    String(error.code).startsWith('FST_ERR_') &&
+    'statusCode' in error &&
+    Number(error.statusCode) < 500
+  );
 }
