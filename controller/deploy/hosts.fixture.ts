@@ -39,6 +39,7 @@ interface Trouble {
   what:
     | { kind: 'refuses'; error: FleetError }
     | { kind: 'slow'; ms: number }
+    | { kind: 'held'; until: Promise<unknown> }
     /** The link breaks before or after the work, and is back after this time; without one it stays away. */
     | { kind: 'cut'; when: 'before' | 'after'; backAfterMs?: number | undefined };
 }
@@ -99,7 +100,7 @@ export class FakeAgents implements Agents {
   // What the controller asks.
 
   isConnected(host: string): boolean {
-    return this.of(host).connected;
+    return this.hosts.get(host)?.connected ?? false;
   }
 
   async whenConnected(host: string, signal: AbortSignal): Promise<void> {
@@ -151,6 +152,7 @@ export class FakeAgents implements Agents {
     const lost = () => new FleetError('link_lost', `the connection to ${name} was lost`);
     const trouble = this.#take(name, asked.method, asked.version);
     if (trouble?.kind === 'refuses') throw trouble.error;
+    if (trouble?.kind === 'held') await trouble.until;
     if (trouble?.kind === 'slow') {
       await this.#clock.sleep(Math.min(trouble.ms, asked.timeoutMs));
       if (trouble.ms > asked.timeoutMs) throw new FleetError('timeout', `${name} did not answer`);

@@ -1,0 +1,425 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { FleetEvent } from '@fleet/protocol/api/events.ts';
+import { BY_HEADER, EVENTS_PATH, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
+import { CODES } from '@fleet/protocol/errors.ts';
+import { pino } from 'pino';
+import t, { type Test } from 'tap';
+import { z } from 'zod';
+import { fleets, NEW, OLD, type Setting } from '../deploy/fleet.fixture.ts';
+import { buildTopic, deploymentTopic } from '../store/events.ts';
+import type { Served } from './handlers.ts';
+import { createApi } from './server.ts';
+import { follow } from './stream.fixture.ts';
+
+const makeFleet = await fleets(t);
+
+/** A controller's API over a real socket. */
+async function serve(t: Test, setting: Setting = {}, more: Partial<Served> = {}) {
+  const fleet = await makeFleet(t, setting);
+  const { deployer, deps, store } = await fleet.controller();
+  const served: Served = { ...deps, deployer, startedAt: new Date(), version: '0.1.0', ...more };
+  const api = await createApi(served, pino({ level: 'silent' }), createServer());
+  t.teardown(() => api.close());
+  await api.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = api.server.address() as AddressInfo;
+  return { fleet, deployer, store, port, url: `http://127.0.0.1:${port}` };
+}
+
+interface Asked {
+  method?: string;
+  path: string;
+  headers?: Record<string, string>;
+  body?: unknown;
+  /** As it is, where it is not JSON. */
+  raw?: string;
+}
+
+async function ask(port: number, { method = 'GET', path, headers = {}, body, raw }: Asked) {
+  const content = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+  const asking = request({
+    port,
+    host: '127.0.0.1',
+    method,
+    path,
+    headers: { ...(content === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+  });
+  asking.end(content);
+  const [response] = (await once(asking, 'response')) as [IncomingMessage];
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += String(chunk);
+  const json: unknown = text === '' ? undefined : JSON.parse(text);
+  return { status: response.statusCode, json };
+}
+
+const errorForm = z.strictObject({
+  code: z.enum(Object.keys(CODES) as [keyof typeof CODES]),
+  message: z.string().min(1),
+  next: z.string().optional(),
+  data: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** One good call of each route, and one of something that there is not. A route that is not here does not compile. */
+const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Asked, 'method'> }> = {
+  'status.show': { good: { path: '/api/status?service=segmenter' } },
+  'hosts.list': { good: { path: '/api/hosts' } },
+  'hosts.forget': { good: { path: '/api/hosts/c' }, unknown: { path: '/api/hosts/nobody' } },
+  'logs.read': {
+    good: { path: '/api/services/segmenter/hosts/a/log?lines=5' },
+    unknown: { path: '/api/services/segmenter/hosts/nobody/log' },
+  },
+  'builds.start': {
+    good: { path: '/api/builds', body: { service: 'segmenter' } },
+    unknown: { path: '/api/builds', body: { service: 'nothing' } },
+  },
+  'builds.show': { good: { path: '/api/builds/1' }, unknown: { path: '/api/builds/999' } },
+  'releases.list': { good: { path: '/api/releases?service=segmenter' } },
+  'plans.make': {
+    good: { path: '/api/plans', body: { service: 'segmenter', version: NEW } },
+    unknown: { path: '/api/plans', body: { service: 'segmenter', version: '9.9.9' } },
+  },
+  'deployments.start': {
+    good: { path: '/api/deployments', body: { service: 'segmenter', version: NEW } },
+    unknown: { path: '/api/deployments', body: { service: 'segmenter', version: NEW, hosts: ['nobody'] } },
+  },
+  'deployments.rollback': {
+    good: { path: '/api/rollbacks', body: { service: 'segmenter', to: OLD } },
+    unknown: { path: '/api/rollbacks', body: { service: 'segmenter', to: '9.9.9' } },
+  },
+  'deployments.list': { good: { path: '/api/deployments?limit=5&service=segmenter' } },
+  'deployments.show': { good: { path: '/api/deployments/1' }, unknown: { path: '/api/deployments/999' } },
+  'deployments.abort': {
+    good: { path: '/api/deployments/4/abort', body: { why: 'a mistake' } },
+    unknown: { path: '/api/deployments/999/abort', body: {} },
+  },
+  'deployments.output': {
+    good: { path: '/api/deployments/1/steps/5/output' },
+    unknown: { path: '/api/deployments/999/steps/1/output' },
+  },
+};
+const ROUTE_LIST = Object.entries(ROUTES) as Array<[RouteName, Route]>;
+
+t.test('every route answers in the form that it declares', async (t) => {
+  const { port, fleet, deployer } = await serve(t);
+  const held = Promise.withResolvers<void>();
+  for (const [name, { method, reply }] of ROUTE_LIST) {
+    if (name === 'hosts.forget') fleet.agents.disconnect('c');
+    if (name === 'deployments.abort') {
+      // Something to abort, that does not end before.
+      fleet.agents.trouble('a', 'step.report', { kind: 'held', until: held.promise }, { times: 1 });
+      await deployer.start({ service: 'segmenter', version: NEW, skipChecks: [] }, 'ann');
+    }
+    const { good } = CALLS[name];
+    const { status, json } = await ask(port, { method, ...good });
+    t.equal(status, 200, `${name}: ${JSON.stringify(json)}`);
+    t.strictSame(reply.parse(json), json, name);
+    held.resolve();
+    await deployer.idle();
+    if (name === 'hosts.forget') fleet.agents.connect('c');
+  }
+});
+
+t.test('what there is not is said in one form', async (t) => {
+  const { port } = await serve(t);
+  for (const [name, { method }] of ROUTE_LIST) {
+    const { unknown } = CALLS[name];
+    if (unknown === undefined) continue;
+    const { status, json } = await ask(port, { method, ...unknown });
+    const { code } = errorForm.parse(json);
+    t.equal(status, CODES[code].http, `${name}: ${code}`);
+    t.ok(status! >= 400 && status! < 500, name);
+    t.not(code, 'internal');
+  }
+});
+
+t.test('what does not have the form that is asked for is refused in one form', async (t) => {
+  const { port } = await serve(t);
+  const json = 'application/json';
+  const wrong: Record<string, [Asked, status?: number]> = {
+    'no such route': [{ path: '/api/nothing' }, 404],
+    'no such method': [{ method: 'PUT', path: '/api/plans', body: {} }, 404],
+    'a path that does not decode': [{ path: '/api/hosts/%zz' }],
+    'a host that is a path': [{ method: 'DELETE', path: '/api/hosts/..%2f..%2fetc' }],
+    'a name as long as a book': [{ method: 'DELETE', path: `/api/hosts/${'a'.repeat(2000)}` }],
+    'no JSON': [{ method: 'POST', path: '/api/plans', raw: '{"service":' }],
+    'an empty body': [{ method: 'POST', path: '/api/plans', raw: '', headers: { 'content-type': json } }],
+    'no body': [{ method: 'POST', path: '/api/plans' }],
+    'another content type': [
+      { method: 'POST', path: '/api/plans', raw: 'service=a', headers: { 'content-type': 'text/plain' } },
+    ],
+    'a form': [
+      {
+        method: 'POST',
+        path: '/api/deployments',
+        raw: 'service=segmenter',
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      },
+    ],
+    'a prototype': [{ method: 'POST', path: '/api/plans', raw: '{"service":"a","__proto__":{"by":1}}' }],
+    'too much': [{ method: 'POST', path: '/api/plans', raw: JSON.stringify('a'.repeat(2 ** 21)) }],
+    'an unknown member': [
+      { method: 'POST', path: '/api/plans', body: { service: 'segmenter', force: true } },
+    ],
+    'a service that is an option': [{ method: 'POST', path: '/api/plans', body: { service: '--help' } }],
+    'an id that is no number': [{ path: '/api/deployments/one' }],
+    'an unknown parameter': [{ path: '/api/deployments?order=up' }],
+    'a limit without measure': [{ path: '/api/deployments?limit=1000000' }],
+    'a topic of nothing': [{ path: `${EVENTS_PATH}?topic=secrets` }],
+  };
+  for (const [what, [asked, expected = 400]] of Object.entries(wrong)) {
+    const { status, json } = await ask(port, asked);
+    t.equal(status, expected, `${what}: ${JSON.stringify(json)}`);
+    t.match(errorForm.safeParse(json), { success: true, data: { code: 'bad_request' } }, what);
+  }
+});
+
+t.test('a fault of the controller is not said to be the caller’s', async (t) => {
+  const { fleet } = await serve(t);
+  const { deps } = await fleet.controller();
+  // An agent's answer that is not in the form that the API declares.
+  const agents = Object.assign(Object.create(deps.agents) as typeof deps.agents, {
+    ask: async () => ({ text: 5 }),
+  });
+  const { port } = await serve(t, {}, { agents });
+  const { status, json } = await ask(port, { path: '/api/services/segmenter/hosts/a/log' });
+  t.equal(status, 500);
+  t.match(errorForm.parse(json), { code: 'internal' });
+});
+
+t.test('a page on some site cannot ask', async (t) => {
+  const { port } = await serve(t);
+  const from = (headers: Record<string, string>, path = '/api/status') => ask(port, { path, headers });
+  const refused: Array<Record<string, string>> = [
+    { origin: 'http://evil.example' },
+    { origin: 'null' },
+    { origin: `http://127.0.0.1:${port + 1}` },
+    { origin: `https://127.0.0.1:${port}` },
+    { host: 'evil.example' },
+    { host: `evil.example:${port}` },
+    { host: `127.0.0.1.evil.example:${port}` },
+    { host: `localhost.evil.example` },
+    { host: 'rebound.example', origin: 'http://rebound.example' },
+  ];
+  for (const headers of refused) {
+    const { status, json } = await from(headers);
+    t.equal(status, 400, JSON.stringify(headers));
+    t.match(errorForm.parse(json), { code: 'bad_request', message: /another site/ });
+  }
+  const evil = { origin: 'http://evil.example' };
+  for (const path of ['/docs/json', '/docs', EVENTS_PATH, '/nothing'])
+    t.equal((await from(evil, path)).status, 400, path);
+  const deploy = { method: 'POST', path: '/api/deployments', body: { service: 'segmenter', version: NEW } };
+  t.equal((await ask(port, { ...deploy, headers: evil })).status, 400);
+  t.match((await ask(port, { path: '/api/deployments' })).json, { length: 1 }, 'nothing was begun');
+
+  const allowed: Array<Record<string, string>> = [
+    {},
+    { origin: `http://127.0.0.1:${port}` },
+    { host: `localhost:${port}` },
+    { host: `localhost:${port}`, origin: `http://localhost:${port}` },
+    { host: `[::1]:${port}` },
+  ];
+  for (const headers of allowed) t.equal((await from(headers)).status, 200, JSON.stringify(headers));
+});
+
+t.test('who asks is kept, and is a plain word', async (t) => {
+  const { port, deployer, store } = await serve(t);
+  const deploy = async (by: string, version: string) => {
+    const asked = { method: 'POST', path: '/api/deployments', body: { service: 'segmenter', version } };
+    const { json } = await ask(port, { ...asked, headers: { [BY_HEADER]: by } });
+    await deployer.idle();
+    return (await store.deployments.get((json as { id: number }).id)).by;
+  };
+  t.equal(await deploy('ann@build-1', NEW), 'ann@build-1');
+  t.equal(await deploy('a <b>person</b>', OLD), 'unknown');
+});
+
+t.test('status: what runs, what is visible, and why not', async (t) => {
+  const { port, fleet } = await serve(t);
+  fleet.agents.sicken('a', NEW);
+  fleet.agents.sicken('a', OLD);
+  await fleet.deploy(NEW);
+  fleet.agents.disconnect('b');
+  fleet.balancer.down.add('c');
+  const status = async () => (await ask(port, { path: '/api/status' })).json;
+  t.match(await status(), {
+    services: [
+      {
+        service: 'segmenter',
+        environment: 'production',
+        version: null,
+        running: null,
+        hosts: [
+          {
+            host: 'a',
+            connected: true,
+            running: OLD,
+            balancer: 'hidden',
+            note: /hidden by deployment 2, since/,
+          },
+          { host: 'b', connected: false, state: 'unknown', balancer: 'visible', note: null },
+          { host: 'c', connected: true, running: OLD, state: 'running', balancer: 'down' },
+        ],
+      },
+    ],
+  });
+  fleet.balancer.unreachable = true;
+  t.match(await status(), { services: [{ hosts: [{ balancer: 'unknown' }, {}, {}] }] });
+});
+
+t.test('a deployment as it goes on', async (t) => {
+  const { port, fleet, deployer } = await serve(t);
+  const seen: unknown[] = [];
+  fleet.onAct = (line) => {
+    if (line === 'b hide') seen.push(ask(port, { path: '/api/deployments/2' }).then(({ json }) => json));
+  };
+  await fleet.deploy(NEW);
+  await deployer.idle();
+  t.match(
+    await seen[0],
+    { deployment: { state: 'running', exit: null, version: NEW }, recap: { state: 'running', exit: 1 } },
+    'not green before its end',
+  );
+  t.match((await ask(port, { path: '/api/deployments/2' })).json, {
+    deployment: { state: 'succeeded', exit: 0, hosts: 3 },
+    recap: { state: 'succeeded', exit: 0 },
+  });
+  const { json } = await ask(port, { path: '/api/deployments/2/steps/7/output' });
+  t.match(json, { text: /started 1\.1\.0/ });
+});
+
+t.test('the OpenAPI document lists every route', async (t) => {
+  const { port } = await serve(t);
+  const { status, json } = await ask(port, { path: '/docs/json' });
+  t.equal(status, 200);
+  const document = z
+    .object({
+      openapi: z.string().regex(/^3\./),
+      info: z.object({ title: z.literal('fleet'), version: z.literal('0.1.0') }),
+      paths: z.record(z.string(), z.record(z.string(), operation)),
+    })
+    .parse(json);
+  for (const [name, { method, path, summary, body, params }] of ROUTE_LIST) {
+    const at = path.replace(/:(\w+)/g, '{$1}');
+    const found = document.paths[at]?.[method.toLowerCase()];
+    t.match(found, { summary, operationId: name }, `${method} ${at}`);
+    t.equal(found?.requestBody !== undefined, body !== undefined, 'body');
+    if (params !== undefined) t.ok(found?.parameters?.some((parameter) => parameter.in === 'path'));
+    t.ok(found?.responses['200']?.content?.['application/json']?.schema, 'reply');
+  }
+  t.ok(document.paths[EVENTS_PATH]?.get, 'and the event stream');
+  t.notMatch(JSON.stringify(json), /"\$ref":"(?!#\/components)/, 'it refers to nothing outside');
+});
+
+const operation = z.object({
+  summary: z.string(),
+  operationId: z.string().optional(),
+  requestBody: z.object({ content: z.record(z.string(), z.unknown()) }).optional(),
+  parameters: z.array(z.object({ in: z.string(), name: z.string() })).optional(),
+  responses: z.record(
+    z.string(),
+    z.object({ content: z.record(z.string(), z.object({ schema: z.unknown() })).optional() }),
+  ),
+});
+
+const note = (text: string) => ({ type: 'note', host: null, text }) as const;
+const numbers = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index);
+const TOPIC = buildTopic(1);
+const OTHER = buildTopic(2);
+
+/** A controller with no event yet, and two things that events can be about. */
+async function serveStream(t: Test) {
+  const { url, store } = await serve(t, { running: null });
+  for (const ref of ['one', 'other']) await store.builds.begin('segmenter', ref);
+  return {
+    append: (topic: string, text: string) => store.events.append(topic, note(text)),
+    tell: (topic: string, text: string) => store.events.tell(topic, note(text)),
+    async follow(query: string, lastEventId?: number) {
+      const following = await follow(`${url}${EVENTS_PATH}${query}`, lastEventId);
+      t.teardown(() => following.leave());
+      return following;
+    },
+  };
+}
+
+t.test('the stream goes on after the number that was seen, and neither loses nor repeats', async (t) => {
+  const { append, follow } = await serveStream(t);
+  for (let count = 0; count < 1200; count++) await append(TOPIC, `before ${count}`);
+  const seen = [0, 100, 101, 1199, 1200];
+  const followings = await Promise.all(seen.map((after) => follow('', after)));
+  const reading = Promise.all(followings.map((following, index) => following.take(1500 - seen[index]!)));
+  for (let count = 0; count < 300; count++) {
+    await append(count % 2 === 0 ? TOPIC : OTHER, `meanwhile ${count}`);
+    if (count % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  for (const [index, events] of (await reading).entries()) {
+    const after = seen[index]!;
+    t.strictSame(
+      events.map(({ id }) => id),
+      numbers(after + 1, 1500),
+      `after ${after}`,
+    );
+  }
+});
+
+t.test('the stream tells of one topic, and of progress to whoever looks', async (t) => {
+  const { append, tell, follow } = await serveStream(t);
+  await append(TOPIC, 'one');
+  await append(OTHER, 'not this');
+  const following = await follow(`?topic=${TOPIC}`);
+  t.match(await following.take(1), [{ id: 1, topic: TOPIC, event: note('one') }]);
+  tell(TOPIC, 'on its way');
+  tell(OTHER, 'not this');
+  await append(OTHER, 'nor this');
+  await append(TOPIC, 'two');
+  t.match(await following.take(2), [{ id: null, event: note('on its way') }, { event: note('two') }]);
+  const later = await follow(`?topic=${TOPIC}`);
+  t.match(await later.take(2), [{ event: note('one') }, { event: note('two') }], 'progress is not kept');
+  const after = await follow(`?topic=${TOPIC}&after=1`);
+  t.match(await after.take(1), [{ event: note('two') }]);
+  await t.rejects(follow('?topic=deployment/99'), { message: 'status 404' });
+});
+
+t.test('a long past is read whole, however much it is', async (t) => {
+  const { append, follow } = await serveStream(t);
+  const long = 'x'.repeat(8000);
+  for (let count = 0; count < 900; count++) await append(TOPIC, long);
+  const ids = (await (await follow('')).take(900)).map(({ id }) => id);
+  t.strictSame(ids, numbers(1, 900));
+});
+
+t.test('a viewer that does not read is cut off, and misses nothing when it is back', async (t) => {
+  const { append, follow } = await serveStream(t);
+  await append(TOPIC, 'first');
+  const lazy = await follow('');
+  await lazy.take(1);
+  const long = 'x'.repeat(50_000);
+  // More than the sockets between them hold.
+  for (let count = 0; count < 400; count++) {
+    await append(TOPIC, long);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await t.rejects(lazy.take(400), 'it was cut');
+  const ids = (await (await follow('', 1)).take(400)).map(({ id }) => id);
+  t.strictSame(ids, numbers(2, 401));
+});
+
+t.test('a deployment can be watched from its first event to its recap', async (t) => {
+  const { url, deployer } = await serve(t);
+  const id = await deployer.start({ service: 'segmenter', version: NEW, skipChecks: [] }, 'ann');
+  const following = await follow(`${url}${EVENTS_PATH}?topic=${deploymentTopic(id)}`);
+  t.teardown(() => following.leave());
+  const events: FleetEvent[] = [];
+  do {
+    const [told] = await following.take(1);
+    events.push(told!.event);
+  } while (events.at(-1)?.type !== 'deployment.ended');
+  const count = (type: FleetEvent['type']) => events.filter((event) => event.type === type).length;
+  t.equal(events[0]?.type, 'deployment.started');
+  t.equal(count('phase.started'), 4);
+  t.equal(count('step.started'), 27);
+  t.equal(count('step.ended'), 27);
+  t.match(events.at(-1), { recap: { exit: 0, hosts: [{ running: NEW }, {}, {}] } });
+});
