@@ -364,6 +364,36 @@ t.test('the stream goes on after the number that was seen, and neither loses nor
   }
 });
 
+t.test('what happens just while the past is looked at is told once', async (t) => {
+  const { store } = await serve(t, { running: null });
+  const { events } = store;
+  await events.append(TOPIC, note('past'));
+  let looks = 0;
+  const unlucky: Pick<typeof events, 'after' | 'follow'> = {
+    async after(...asked) {
+      // This one is there before the look, and is told to followers after it.
+      if (++looks === 1) await events.append(TOPIC, note('before the look'));
+      const page = await events.after(...asked);
+      if (looks === 1) await events.append(TOPIC, note('after the look'));
+      return page;
+    },
+    follow: (follower) => events.follow((envelope) => setTimeout(() => follower(envelope), 50)),
+  };
+  const prompt = { ...unlucky, follow: events.follow.bind(events) };
+  for (const seen of [unlucky, prompt]) {
+    looks = 0;
+    const late = Object.assign(Object.create(events) as typeof events, seen);
+    const { url } = await serve(t, { running: null }, { store: { ...store, events: late } });
+    const after = (await events.after(0, undefined, 100)).at(-1)!.id! - 1;
+    const following = await follow(`${url}${EVENTS_PATH}`, after);
+    t.teardown(() => following.leave());
+    const ids = (await following.take(3)).map(({ id }) => id);
+    await events.append(TOPIC, note('later'));
+    ids.push(...(await following.take(1)).map(({ id }) => id));
+    t.strictSame(ids, numbers(after + 1, after + 4));
+  }
+});
+
 t.test('the stream tells of one topic, and of progress to whoever looks', async (t) => {
   const { append, tell, follow } = await serveStream(t);
   await append(TOPIC, 'one');
