@@ -14,8 +14,9 @@ function section(name: FileName): string {
 
 const INTRODUCTION = `People write three files. \`fleet init\` writes each of them with every key and a comment on it, to start
 from; \`fleet config check\` finds every mistake in them, with line and column; \`fleet config schema fleet.yaml\` prints a
-JSON Schema for editors. An unknown key is an error. Nothing is substituted in YAML: \`\${NAME}\` is understood in
-\`fleet.yaml\` only, only as a whole value, and only for a variable that the file declares.
+JSON Schema for editors. An unknown key is an error. In \`fleet.yaml\`, \`\${NAME}\` as a whole value is a variable that the file
+declares, or VERSION; in \`controller.yaml\`, \`{host}\` and \`{label.NAME}\` are the host's own. Nothing else is substituted.
+Below, NAME stands for a name of your own.
 
 | File | Lies | Says |
 | --- | --- | --- |
