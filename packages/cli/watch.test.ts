@@ -230,11 +230,18 @@ t.test('a terminal: the last line changes, and is gone in the end', async (t) =>
     false,
   );
   await fleet.says('\r\x1b[Kstage a  1.0 MB of 4.0 MB, 25%');
+  for (const [unit, done, told] of [
+    ['ms', 1000.0207, '1.0s of 4.0s, 25%'],
+    ['sessions open', 1000, '1000 of 4000 sessions open'],
+  ] as const) {
+    fake.publish(TOPIC, { type: 'step.progress', ...step, done, of: 4000, unit }, false);
+    await fleet.says(`\r\x1b[Kstage a  ${told}`);
+  }
   fake.publish(TOPIC, stepEnded(1, 'stage', 'a', { message: 'staged' }));
   fake.publish(TOPIC, ended());
   const { status, stdout } = await fleet.ended;
   t.equal(status, 0);
-  t.match(stdout, '25%\r\x1b[Kstage     a      staged\r\n');
+  t.match(stdout, 'open\r\x1b[Kstage     a      staged\r\n');
   t.match(stdout, /\x1b\[32mok=6/, 'in colour');
 });
 

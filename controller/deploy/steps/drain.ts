@@ -23,7 +23,7 @@ export const drain: StepDriver<'drain'> = {
       { withinMs: timeoutMs, everyMs: 25, signal: context.signal },
       async () => {
         const { me } = await look(context, server);
-        if (me.sessions > 0) context.progress(me.sessions, first.me.sessions, 'sessions');
+        if (me.sessions > 0) context.progress(me.sessions, first.me.sessions, 'sessions open');
         return me.sessions === 0 ? true : undefined;
       },
     );

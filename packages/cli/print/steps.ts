@@ -121,6 +121,7 @@ function nameHosts(hosts: string[]): string {
 }
 
 function formatProgress({ done, of, unit }: Progress): string {
-  const format = (amount: number) => (unit === 'bytes' ? formatBytes(amount) : `${amount} ${oneLine(unit)}`);
+  const format = unit === 'bytes' ? formatBytes : unit === 'ms' ? formatDuration : undefined;
+  if (format === undefined) return `${of > 0 ? `${done} of ${of}` : done} ${oneLine(unit)}`;
   return of > 0 ? `${format(done)} of ${format(of)}, ${Math.floor((done / of) * 100)}%` : format(done);
 }
