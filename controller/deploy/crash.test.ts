@@ -19,10 +19,10 @@ function numbersFrom(seed: number): (below: number) => number {
   };
 }
 
-/** What happened, without what may be asked or looked at again. */
+/** What happened after staging. A smoke test may be asked for again; nothing else is done twice. */
 function essence(story: string[]): string[] {
   const lines = story.filter((line) => !line.includes(' stage '));
-  return lines.filter((line, index) => line !== lines[index - 1]);
+  return lines.filter((line, index) => line !== lines[index - 1] || !line.includes(' smoke '));
 }
 
 for (const [how, every] of [
@@ -37,7 +37,8 @@ for (const [how, every] of [
       for (const host of ['a', 'b']) fleet.host(host).staged.delete(to);
       const recap = await fleet.deploy(to, {}, [{ at, how }]);
       const story = essence(fleet.story());
-      t.match(recap, { exit: 0, hosts: [{ running: to }, { running: to }] }, `${how} at ${at}, from ${from}`);
+      const well = { ok: 8, changed: 2, running: to };
+      t.match(recap, { exit: 0, hosts: [well, well] }, `${how} at ${at}, from ${from}`);
       t.strictSame(
         story,
         ['a', 'b'].flatMap((host) => [
@@ -51,6 +52,10 @@ for (const [how, every] of [
         'in order, and everything once',
       );
       t.strictSame(fleet.balancer.visible(), ['a', 'b']);
+      t.strictSame(
+        recap.hosts.flatMap(({ notes }) => notes),
+        [],
+      );
       if (!fleet.interrupted) {
         t.ok(at > 150, `it has ${at} moments`);
         break;
