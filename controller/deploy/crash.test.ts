@@ -64,6 +64,27 @@ for (const [how, every] of [
   });
 }
 
+t.test('parked while a host is at work: the host goes on, and answers the next controller', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
+  let acts = 0;
+  let parkAt = 0;
+  fleet.onAct = () => {
+    if (++acts === parkAt) fleet.park();
+  };
+  await fleet.deploy(NEW);
+  const undisturbed = essence(fleet.story());
+  const all = acts;
+  for (parkAt = 1; parkAt <= all; parkAt++) {
+    await fleet.deploy(OLD);
+    fleet.story();
+    for (const host of ['a', 'b']) fleet.host(host).staged.delete(NEW);
+    acts = 0;
+    t.equal((await fleet.deploy(NEW)).exit, 0, `parked in act ${parkAt} of ${all}`);
+    t.strictSame(essence(fleet.story()), undisturbed);
+    t.equal(fleet.interrupted, true);
+  }
+});
+
 t.test('crash at every moment of a way back', async (t) => {
   const fleet = await makeFleet(t, { hosts: ['a'], strategy: { settle: '400ms', min_visible: 0 } });
   fleet.agents.sicken('a', NEW, 'settle');

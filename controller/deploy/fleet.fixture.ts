@@ -158,6 +158,11 @@ export class Fleet {
     return this.#controller ?? this.start();
   }
 
+  /** Asks the controller that runs now to stop at the next step boundary. */
+  park(): void {
+    this.#controller?.parking.abort();
+  }
+
   async stop(): Promise<void> {
     const controller = this.#controller;
     if (controller === undefined) return;
