@@ -1,4 +1,5 @@
 import type { Release } from '@fleet/protocol/api/builds.ts';
+import { checkNames } from '../config/config.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import type { Handlers, Served } from './handlers.ts';
 
@@ -31,6 +32,7 @@ export function builds({
     },
     'releases.list': async ({ query }) => {
       const artifacts = await store.artifacts.list(query.service);
+      if (artifacts.length === 0) checkNames(config, query);
       const where = new Map<string, Map<string, string[]>>();
       for (const { service } of artifacts) if (!where.has(service)) where.set(service, await runs(service));
       return artifacts.map((artifact) => releaseOf(artifact, where.get(artifact.service)!));

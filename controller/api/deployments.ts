@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { DeploymentRow, StepRow } from '@fleet/protocol/api/deployments.ts';
+import { checkNames } from '../config/config.ts';
 import { computeRecap } from '../deploy/finish.ts';
 import { outputPath } from '../deploy/perform.ts';
 import type { DeploymentRecord } from '../store/deployments.ts';
@@ -8,6 +9,7 @@ import type { Handlers, Served } from './handlers.ts';
 
 export function deployments({
   deployer,
+  config,
   store,
   outputs,
 }: Served): Handlers<
@@ -25,6 +27,8 @@ export function deployments({
     'deployments.rollback': async ({ body, by }) => ({ id: await deployer.rollback(body, by) }),
     'deployments.list': async ({ query }) => {
       const records = await store.deployments.list(query);
+      // What was deployed once has its history, also where it is not configured any more.
+      if (records.length === 0) checkNames(config, query);
       return Promise.all(
         records.map(async (record) => row(record, (await store.deployments.hosts(record.id)).length)),
       );

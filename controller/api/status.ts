@@ -1,6 +1,6 @@
 import { isVisible, type ServerState } from '@fleet/balancers/balancer.ts';
 import type { Status } from '@fleet/protocol/api/fleet.ts';
-import { fillTemplate, hostsOf, type Placed } from '../config/config.ts';
+import { checkNames, fillTemplate, hostsOf, type Placed } from '../config/config.ts';
 import type { HiddenHost } from '../store/hidden.ts';
 import type { HostRecord } from '../store/hosts.ts';
 import type { Handlers, Served } from './handlers.ts';
@@ -14,6 +14,7 @@ export function status(served: Served): Handlers<'status.show'> {
   const { store, startedAt, version } = served;
   return {
     'status.show': async ({ query }) => {
+      checkNames(served.config, query);
       const known = await store.hosts.list();
       const [hidden, locks] = [await store.hidden.list(), await store.locks.list()];
       const placed = placements(served, query);

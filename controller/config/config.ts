@@ -72,6 +72,25 @@ export function checkService(config: ControllerConfig, service: string): void {
   );
 }
 
+/** Throws `unknown_environment`, with the nearest name. */
+export function checkEnvironment(config: ControllerConfig, environment: string): void {
+  if (named(config.environments, environment) !== undefined) return;
+  throw new FleetError(
+    'unknown_environment',
+    `there is no environment ${environment}${hint(environment, Object.keys(config.environments))}`,
+    { next: 'Add it to controller.yaml under `environments`, or take one of those.' },
+  );
+}
+
+/** Throws `unknown_service`, `unknown_environment` for a name that is given and stands nowhere. */
+export function checkNames(
+  config: ControllerConfig,
+  { service, environment }: { service?: string | undefined; environment?: string | undefined },
+): void {
+  if (service !== undefined) checkService(config, service);
+  if (environment !== undefined) checkEnvironment(config, environment);
+}
+
 /**
  * Where a service runs. The environment may be left out only where there is exactly one. Throws `unknown_service`,
  * `unknown_environment`.

@@ -43,26 +43,39 @@ async function planAndStore(id: number, deps: Deps, builder: Builder, signal: Ab
   const { kind, request, state } = await store.deployments.get(id);
   if (state === 'aborting') throw abortedUnplanned(id);
   const asked = kind === 'deploy' ? planRequest.parse(request) : rollbackRequest.parse(request);
-  const artifact = await artifactFor(id, asked, deps, builder, signal);
+  const artifact =
+    (await knownArtifact(asked, builder)) ?? (await builtArtifact(id, kind, asked, deps, builder, signal));
   const prepared = await prepare(deps, kind, asked, await target(deps, asked), artifact);
-  const [refusal] = prepared.refusals;
-  if (refusal !== undefined) throw new FleetError(refusal.code, refusal.message, { next: refusal.next });
+  refuse(prepared);
   await storePlan(id, deps, artifact, prepared);
 }
 
-/** The version that is asked for; or, where a ref or nothing is, the one that is built now. */
-async function artifactFor(
-  id: number,
+function refuse({ refusals: [refusal] }: Prepared): void {
+  if (refusal !== undefined) throw new FleetError(refusal.code, refusal.message, { next: refusal.next });
+}
+
+/** The version that is asked for; undefined where a ref is, or nothing. */
+async function knownArtifact(
   asked: PlanRequest | RollbackRequest,
-  { store }: Deps,
+  builder: Builder,
+): Promise<ArtifactRecord | undefined> {
+  if ('to' in asked && asked.to !== undefined) return existing(builder, asked.service, asked.to);
+  const { service, version, ref } = planRequest.parse(asked);
+  return version !== undefined && ref === undefined ? existing(builder, service, version) : undefined;
+}
+
+async function builtArtifact(
+  id: number,
+  kind: 'deploy' | 'rollback',
+  asked: PlanRequest | RollbackRequest,
+  deps: Deps,
   builder: Builder,
   signal: AbortSignal,
 ): Promise<ArtifactRecord> {
-  const { service } = asked;
-  if ('to' in asked && asked.to !== undefined) return existing(builder, service, asked.to);
-  const { version, ref } = planRequest.parse(asked);
-  if (version !== undefined && ref === undefined) return existing(builder, service, version);
-  const tell = (event: FleetEvent) => store.events.append(deploymentTopic(id), event);
+  // What a gate refuses whatever the version is does not cost a build first.
+  refuse(await prepare(deps, kind, asked, await target(deps, asked), null));
+  const { service, version, ref } = planRequest.parse(asked);
+  const tell = (event: FleetEvent) => deps.store.events.append(deploymentTopic(id), event);
   const { artifact, error, event } = await buildVersion(builder, { service, version, ref }, tell, signal);
   await tell(event);
   if (error !== null) throw error;

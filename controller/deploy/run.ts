@@ -57,7 +57,7 @@ async function runLane(course: Course, lane: { host: string; steps: StepRecord[]
     await performStep(course, step);
     if (isBad(step.outcome)) break;
   }
-  if (lane.steps.some((step) => isBad(step.outcome))) await goBack(course, lane.host);
+  if (lane.steps.some(failedOnHost)) await goBack(course, lane.host);
 }
 
 async function mustStop(course: Course): Promise<boolean> {
@@ -97,12 +97,13 @@ async function goBackEverywhere(course: Course): Promise<void> {
   if (!failed || course.settings.strategy.on_failure !== 'rollback_all') return;
   for (const { host } of course.hosts.toReversed()) {
     const mine = course.steps.filter((step) => step.host === host && !step.rescue);
-    const done =
-      mine.some((step) => step.kind === 'activate' && step.state === 'done') &&
-      !mine.some((step) => isBad(step.outcome));
-    if (done) await goBack(course, host);
+    const done = mine.some((step) => step.kind === 'activate' && step.state === 'done');
+    if (done && !mine.some(failedOnHost)) await goBack(course, host);
   }
 }
+
+/** A once step is the environment's, not its host's: where it fails, that host is no worse than the others. */
+const failedOnHost = (step: StepRecord) => isBad(step.outcome) && step.kind !== 'once';
 
 /** What is skipped at the end of a deployment is done with, and was never begun. */
 const wasBegun = (step: StepRecord) => step.state !== 'pending' && step.outcome !== 'skipped';

@@ -21,6 +21,8 @@ export function printEnding(
     if (failure.output && !wasShown(failure.output))
       for (const line of indent(failure.output, '    | ')) channel.print(line);
   }
+  if (!failure && recap.state === 'aborted')
+    channel.print(`${colors.red('aborted')}: what was not begun is as it was`);
   for (const { host, notes } of recap.hosts)
     for (const note of notes) channel.print(`${host}: ${oneLine(note)}`);
   if (failure?.next) channel.print(`next: ${oneLine(failure.next)}`);
