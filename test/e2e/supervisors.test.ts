@@ -221,7 +221,12 @@ t.test('two services, each with its own way to run', async (t) => {
     await fleet.controller!.stop();
     await fleet.startController();
     for (const host of HOSTS) await waitUntil(`${host} is back`, () => fleet.isConnected(host));
-    well(t, await fleet.run(['deploy', 'scripted', '--version', '1.2.0']));
+    const argv = ['deploy', 'scripted', '--version', '1.2.0', '--skip-check', 'noted', '-m', 'noted before'];
+    const changed = await fleet.run(argv);
+    well(t, changed);
+    for (const host of HOSTS)
+      t.match(changed.stdout, new RegExp(`^smoke +${host} .*answers passed, noted skipped`, 'm'));
+    t.match((await fleet.run(['history', '-n', '1'])).stdout, /noted before/);
     for (const host of HOSTS)
       t.match(await tells('scripted', host), { version: '1.2.0', greeting: 'good night' });
   });

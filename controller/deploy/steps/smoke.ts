@@ -9,10 +9,11 @@ export const smoke: StepDriver<'smoke'> = {
     const results = await runSmoke(context, false);
     const failed = results.filter((result) => !result.passed);
     if (failed.length > 0) throw checkFailed(context, failed);
-    return {
-      outcome: 'ok',
-      message: results.map((result) => `${result.name} passed`).join(', ') || 'no checks',
-    };
+    const told = [
+      ...results.map((result) => `${result.name} passed`),
+      ...context.args.skip.map((name) => `${name} skipped`),
+    ];
+    return { outcome: 'ok', message: told.join(', ') || 'no checks' };
   },
 };
 
