@@ -3,7 +3,7 @@
  * was changed or lost. Every part is a real process.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { skipWithoutHaproxy, startHaproxy } from '@fleet/balancers/haproxy.fixture.ts';
@@ -424,7 +424,10 @@ t.test('HAProxy', { skip: skipWithoutHaproxy() }, async (t) => {
     { name: 'b', port: b },
   ];
   const haproxy = await startHaproxy({ dir: join(dir, 'proxy'), backends: [{ name: 'web', servers }] });
-  t.teardown(() => haproxy.stop());
+  t.teardown(async () => {
+    await haproxy.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
 
   const cases = [
     {
