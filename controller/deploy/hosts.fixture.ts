@@ -46,7 +46,7 @@ interface Trouble {
 
 export class FakeAgents implements Agents {
   readonly hosts = new Map<string, FakeHost>();
-  readonly #troubles: Trouble[] = [];
+  #troubles: Trouble[] = [];
   readonly #sick = new Set<string>();
   readonly #waiting = new Set<{ host: string; resolve(): void }>();
   readonly #clock: Clock;
@@ -87,6 +87,10 @@ export class FakeAgents implements Agents {
   }
   trouble(host: string, method: Trouble['method'], what: Trouble['what'], more: Partial<Trouble> = {}): void {
     this.#troubles.push({ host, method, what, ...more });
+  }
+  /** No trouble here any more. */
+  calm(name: string): void {
+    this.#troubles = this.#troubles.filter(({ host }) => host !== name);
   }
   disconnect(name: string, backAfterMs?: number): void {
     this.of(name).connected = false;

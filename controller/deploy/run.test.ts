@@ -91,6 +91,21 @@ t.test('a once step that fails ends it before anybody is hidden', async (t) => {
   t.strictSame(fleet.story(), staged(['a', 'b'], MIGRATING));
 });
 
+t.test('a once step that fails at the end is the environment’s, not its host’s', async (t) => {
+  for (const onFailure of ['rollback_host', 'rollback_all'] as const) {
+    const fleet = await makeFleet(t, { hosts: ['a', 'b'], onceOn: 'b', strategy: { on_failure: onFailure } });
+    const error = new FleetError('hook_failed', 'clean ended with exit status 1');
+    fleet.onAct = (line) => {
+      if (line === 'b show') fleet.agents.trouble('b', 'step.once', { kind: 'refuses', error }, { times: 1 });
+    };
+    const recap = await fleet.deploy(MIGRATING);
+    t.match(recap, { exit: onFailure === 'rollback_all' ? 5 : 1, failure: { host: 'b', step: 'once' } });
+    const runs = onFailure === 'rollback_all' ? OLD : MIGRATING;
+    t.strictSame(fleet.running(), { a: runs, b: runs }, onFailure);
+    t.strictSame(fleet.balancer.visible(), ['a', 'b']);
+  }
+});
+
 t.test('nothing is touched where a host is not there', async (t) => {
   const fleet = await makeFleet(t);
   fleet.agents.disconnect('c');
@@ -110,13 +125,14 @@ t.test(
   'a host that does not answer when it is planned has no known way back, and is not touched',
   async (t) => {
     const fleet = await makeFleet(t);
-    fleet.agents.trouble('b', 'step.report', { kind: 'slow', ms: 6000 }, { times: 1 });
+    fleet.agents.trouble('b', 'step.report', { kind: 'slow', ms: 6000 });
     const recap = await fleet.deploy(NEW);
     t.match(recap, {
       exit: 1,
       failure: { host: 'b', step: 'stage', code: 'unreachable', next: /deploy again/ },
     });
     t.strictSame(fleet.storyOf('hide', 'activate'), []);
+    fleet.agents.calm('b');
     t.equal((await fleet.deploy(NEW)).exit, 0);
   },
 );
