@@ -85,6 +85,21 @@ t.test('a gate that is closed refuses it, and nothing changes', async (t) => {
   t.match((await deployer.plan(asked)).refusals, [{ code: 'min_visible' }], 'the plan says it before');
 });
 
+t.test('what changes nothing is not refused', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a'], strategy: { min_visible: 0 } });
+  fleet.configure({ strategy: { min_visible: 1 } });
+  await fleet.start();
+  t.match(await fleet.deploy(OLD), { exit: 0, hosts: [{ running: OLD }] });
+});
+
+t.test('what a gate refuses does not cost a build', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a'], running: null });
+  const { deployer, store } = await fleet.controller();
+  const id = await deployer.start({ service: SERVICE, skipChecks: [] }, 'ann');
+  await deployer.idle();
+  t.match(await store.deployments.get(id), { state: 'refused', failure: { code: 'min_visible' } });
+});
+
 t.test('checks can be skipped by name', async (t) => {
   const fleet = await makeFleet(t);
   fleet.agents.sicken('b', NEW);
