@@ -19,7 +19,9 @@ next: fill them in, then
 `,
   );
   t.equal(status, 0);
-  t.match(readFileSync(join(cwd, 'fleet.yaml'), 'utf8'), /^service: segmenter$/m);
+  const written = readFileSync(join(cwd, 'fleet.yaml'), 'utf8');
+  t.match(written, /^service: segmenter$/m);
+  t.match(written, /exclude: .controller.yaml, agent.yaml/, 'what stands beside it is not packed');
   t.match(await runFleet(['config', 'check'], { cwd }), {
     status: 0,
     stdout: 'nothing is wrong with fleet.yaml, controller.yaml, agent.yaml\n',
