@@ -20,7 +20,10 @@ export const settle: StepDriver<'settle'> = {
       if (problem !== null && bad > UNLUCKY) throw problem;
       const left = end - context.deps.clock.now();
       if (left <= 0 && bad === 0)
-        return { outcome: 'ok', message: `well for ${context.args.ms / 1000}s, ${looks} looks` };
+        return {
+          outcome: 'ok',
+          message: `well for ${context.args.ms / 1000}s, ${looks} look${looks === 1 ? '' : 's'}`,
+        };
       context.progress(Math.min(context.args.ms, context.args.ms - left), context.args.ms, 'ms');
       await context.deps.clock.sleep(
         bad > 0 ? EVERY_MS : Math.min(EVERY_MS, Math.max(left, 1)),
