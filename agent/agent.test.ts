@@ -211,3 +211,31 @@ t.test('one agent a data directory', async (t) => {
   await rig.kill('SIGKILL');
   await rig.start();
 });
+
+t.test('a host that is given up: its services are ended for good', async (t) => {
+  const rig = await openRig(t);
+  await rig.start();
+  const PORT = await freePort();
+  const one = await rig.build('web', '1.0.0', WEB, { 'server.mjs': WEB_SERVER });
+  await rig.controller.stage(one);
+  await rig.controller.activate(one);
+  await rig.controller.restart(one, { values: { PORT } });
+  await until(() => visit(PORT).then(Boolean, () => false));
+
+  const end = () => {
+    const data = join(rig.root, '../data');
+    return runAgentProgram(['--end-services', '--host', 'web-1', '--root', rig.root, '--data', data]).ended;
+  };
+  t.not((await end()).code, 0, 'not beside an agent that runs');
+  t.ok(await visit(PORT), 'which keeps them running');
+
+  await rig.kill('SIGTERM');
+  t.equal((await end()).code, 0);
+  await t.rejects(visit(PORT), 'nobody answers');
+  await rig.start();
+  t.equal(
+    (await rig.controller.ask('step.report', { service: 'web' })).state,
+    'stopped',
+    'nor after the next start',
+  );
+});

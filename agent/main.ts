@@ -7,6 +7,7 @@ import { runAgent } from './agent.ts';
 import { HELP, readSettings } from './config/config.ts';
 import { takeDataDirectory } from './config/data.ts';
 import { makeDirectory } from './disk/durable.ts';
+import { endServices } from './steps/endServices.ts';
 import { supervisorFor } from './supervisors/kinds.ts';
 import { revive } from './supervisors/revive.ts';
 
@@ -32,21 +33,27 @@ export async function main(argv: string[]): Promise<void> {
   const root = await realpath(settings.root);
   const data = await takeDataDirectory(settings.data);
   try {
+    const host = {
+      name: settings.host,
+      instance: data.instance,
+      root,
+      run,
+      supervisorFor,
+      revive,
+      environment: cleanEnvironment(),
+      clock: () => performance.now(),
+      now: () => Date.now(),
+      log,
+    };
+    if (settings.endServices) {
+      if (!(await endServices({ ...host, leaving: stop.signal }))) process.exitCode = 1;
+      return;
+    }
+    const { controller, labels } = settings;
     await runAgent({
-      host: {
-        name: settings.host,
-        instance: data.instance,
-        root,
-        run,
-        supervisorFor,
-        revive,
-        environment: cleanEnvironment(),
-        clock: () => performance.now(),
-        now: () => Date.now(),
-        log,
-      },
-      controller: settings.controller,
-      labels: settings.labels,
+      host,
+      controller,
+      labels,
       epochs: data.epochs,
       journal: data.journal,
       log,

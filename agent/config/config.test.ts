@@ -10,6 +10,7 @@ t.test('from the command line', async (t) => {
     root: '/srv/fleet',
     data: '/srv/fleet/.agent',
     labels: { role: 'web', url: 'http://x' },
+    endServices: false,
   });
   t.match(await readSettings(['--host', 'web-1', '--root', 'here']), {
     root: join(process.cwd(), 'here'),
@@ -41,6 +42,7 @@ t.test('from a file, whose paths are relative to it, and which the command line 
     root: join(directory, 'releases'),
     data: '/var/agent',
     labels: { role: 'web', port: '80' },
+    endServices: false,
   });
   t.match(await readSettings(['--config', file, '--host', 'web-2', '--label', 'port=81']), {
     host: 'web-2',

@@ -7,6 +7,7 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 
 export const HELP = `Usage: fleet agent --config agent.yaml
        fleet agent --host NAME [--controller URL] [--root DIR] [--data DIR] [--label NAME=VALUE ...]
+       fleet agent --end-services (--config agent.yaml | --host NAME --root DIR)
 
 Runs on every host: dials the controller, takes releases, and starts, stops and checks services.
 
@@ -16,6 +17,7 @@ Runs on every host: dials the controller, takes releases, and starts, stops and 
   --root DIR           releases go to DIR/SERVICE/releases/VERSION (/srv/fleet)
   --data DIR           the agent's own journal (ROOT/.agent)
   --label NAME=VALUE   role, environment, port: what environments select by; may be repeated
+  --end-services       stop every service of this host for good, and end; its agent must not run
   -h, --help           this text
 
 FLEET_LOG sets how much is logged to stderr: error, warn, info (the default), debug.`;
@@ -28,6 +30,7 @@ export interface AgentSettings {
   root: string;
   data: string;
   labels: AgentConfig['labels'];
+  endServices: boolean;
 }
 
 /** `help` where that was asked for. Throws `bad_request` for flags, `bad_config` for the file and for values. */
@@ -54,6 +57,7 @@ export async function readSettings(argv: string[]): Promise<AgentSettings | 'hel
     root,
     data: resolve(result.data.data ?? `${root}/.agent`),
     labels,
+    endServices: flags['end-services'] ?? false,
   };
 }
 
@@ -69,6 +73,7 @@ function parseFlags(argv: string[]) {
         root: text,
         data: text,
         label: { type: 'string', multiple: true },
+        'end-services': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;

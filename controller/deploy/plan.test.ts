@@ -186,6 +186,8 @@ t.test('the digest stands for all that the plan would do', async (t) => {
     return digest(more);
   });
   t.equal(new Set(digests).size, digests.length, 'each change is another one');
+  const ordered = (values: Record<string, string>) => digest({ hosts: [facts('a', { values })] });
+  t.equal(ordered({ PORT: '1', NAME: 'x' }), ordered({ NAME: 'x', PORT: '1' }), 'order is no change');
 });
 
 t.test('every step carries what doing it needs, and survives being stored', async (t) => {

@@ -3,6 +3,7 @@
  * (`fleet plan`), stored, and tested as a value; nothing here asks or acts.
  */
 import { createHash } from 'node:crypto';
+import { canonicalJson } from '@fleet/artifact/canonical.ts';
 import type { Strategy } from '@fleet/config/controller.ts';
 import type { Once } from '@fleet/protocol/service.ts';
 import type { HostFacts } from './facts.ts';
@@ -37,11 +38,15 @@ export function plan(input: PlanInput): Plan {
     : [staging(input), ...onceSteps(input, 'before'), ...batches(input), ...onceSteps(input, 'after')];
   return {
     phases,
-    digest: createHash('sha256')
-      .update(JSON.stringify([input, phases]))
-      .digest('hex'),
+    digest: digestOf(input, phases),
     noop,
   };
+}
+
+/** The same however the values happen to be ordered, and whatever ran before: only what would be done counts. */
+function digestOf({ kind, version, identity, strategy }: PlanInput, phases: readonly Phase[]): string {
+  const done = canonicalJson({ kind, version, identity, strategy, phases });
+  return createHash('sha256').update(done).digest('hex');
 }
 
 /** Everything is on every host and verified before the first one is touched. */
