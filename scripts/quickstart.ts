@@ -53,15 +53,27 @@ environments:
 `,
 });
 
-process.on('SIGINT', () => void end(130));
-process.on('SIGTERM', () => void end(143));
+/** By a signal, which the command that runs has heard as well: that it ends is no failure then. */
+let interrupted = false;
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.on(signal, () => {
+    if (interrupted) return;
+    interrupted = true;
+    say('\nStopping; nothing stays behind.');
+    void end(status);
+  });
 
 try {
   await tour();
   await end(0);
 } catch (error) {
-  say(`\nThe quickstart failed: ${error instanceof Error ? error.message : String(error)}`);
-  await end(1);
+  if (!interrupted) {
+    say(`\nThe quickstart failed: ${error instanceof Error ? error.message : String(error)}`);
+    await end(1);
+  }
 }
 
 async function tour(): Promise<void> {
