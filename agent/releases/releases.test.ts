@@ -156,7 +156,7 @@ t.test('a directory in the place of current is left alone', async (t) => {
   t.match(await controller.activate(worker), { from: null, changed: true });
 });
 
-const mayMount = process.getuid?.() === 0;
+const mayMount = process.getuid?.() === 0 || process.env.CI === 'true';
 t.test('a full disk', { skip: mayMount ? false : 'mounting a small disk needs root' }, async (t) => {
   const disk = await realpath(await mkdtemp(join(tmpdir(), 'fleet-disk-')));
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk]);

@@ -55,10 +55,11 @@ export async function buildVersion(
   const { source } = builder.config.services[wanted.service]!;
   const ref = wanted.ref ?? ('git' in source ? source.ref : source.directory);
   const started = builder.clock.now();
-  const ended = (version: string | null, built: boolean, error: FleetError | null): BuildEnded => ({
+  const ended = (artifact: ArtifactRecord | null, built: boolean, error: FleetError | null): BuildEnded => ({
     type: 'build.ended',
-    version,
+    version: artifact?.version ?? null,
     built,
+    notes: artifact?.notes ?? [],
     ms: builder.clock.now() - started,
     error: error?.toJSON() ?? null,
   });
@@ -67,7 +68,7 @@ export async function buildVersion(
     const { artifact, built } = await builder.turns.take(`build/${wanted.service}`, () =>
       buildNow(builder, wanted, tell, signal),
     );
-    return { artifact, error: null, event: ended(artifact.version, built, null) };
+    return { artifact, error: null, event: ended(artifact, built, null) };
   } catch (thrown) {
     const error = signal.aborted
       ? new FleetError('aborted', `the build of ${wanted.service} was stopped`)

@@ -17,7 +17,7 @@ export function selectHosts<H extends LabelledHost>(placed: Placed, known: reado
       'no_hosts',
       `no host has the labels ${labels.join(' ')}, which ${placed.service} in ${placed.environment} asks for`,
       {
-        next: `fleet hosts shows the hosts and their labels; start an agent with --label ${labels.join(' --label ')}`,
+        next: `fleet hosts shows the hosts and their labels, also when one that was just started has connected; start an agent with --label ${labels.join(' --label ')}`,
       },
     );
   }

@@ -356,7 +356,7 @@ t.test('builds do not outlive the controller', async (t) => {
   const { builds } = await storeIn(t);
   const [done, left] = [await builds.begin('segmenter', 'main'), await builds.begin('segmenter', 'main')];
   const end = { version: '1.1.0', built: true, error: null };
-  await builds.end(done, end, { type: 'build.ended', ms: 1, ...end });
+  await builds.end(done, end, { type: 'build.ended', ms: 1, notes: [], ...end });
   await builds.failUnfinished();
   t.match(await builds.get(done), { state: 'succeeded', version: '1.1.0', built: true, error: null });
   t.match(await builds.get(left), { state: 'failed', error: { code: 'build_failed' } });

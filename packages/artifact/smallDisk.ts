@@ -17,6 +17,7 @@ export function mountSmallDisk(options: string): SmallDisk | undefined {
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path]);
   if (status !== 0) {
     rmdirSync(path);
+    if (process.env.CI === 'true') throw new Error(NO_MOUNT);
     return undefined;
   }
   const remove = () => {

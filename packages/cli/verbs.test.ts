@@ -390,7 +390,14 @@ t.test('build', async (t) => {
   fake.answer('builds.start', () => ({ build: 7 }));
   fake.answer('builds.show', () => good);
   fake.publish('build/7', { type: 'build.started', service: 'segmenter', ref: 'main' });
-  fake.publish('build/7', { type: 'build.ended', version: '1.1.0', built: true, ms: 1200, error: null });
+  fake.publish('build/7', {
+    type: 'build.ended',
+    version: '1.1.0',
+    built: true,
+    notes: [],
+    ms: 1200,
+    error: null,
+  });
   t.strictSame(await runAt(fake, 'build', 'segmenter'), {
     status: 0,
     stderr: '',

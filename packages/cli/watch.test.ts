@@ -23,7 +23,14 @@ t.test('a deployment that succeeds: a line a step, the way back, the recap last'
     return { id: 42 };
   });
   fake.publish(TOPIC, { type: 'build.started', service: 'segmenter', ref: 'main' });
-  fake.publish(TOPIC, { type: 'build.ended', version: '1.1.0', built: true, ms: 1200, error: null });
+  fake.publish(TOPIC, {
+    type: 'build.ended',
+    version: '1.1.0',
+    built: true,
+    notes: ['Count visitors'],
+    ms: 1200,
+    error: null,
+  });
   fake.publish(TOPIC, started);
   fake.publish(TOPIC, stepEnded(1, 'stage', 'a', { ms: 300, message: '1.1.0 staged, 4.2 MB in 0.3s' }));
   fake.publish(TOPIC, stepEnded(2, 'hide', 'web-b', { ms: 200, message: 'hidden, 2 others visible' }));
@@ -39,6 +46,7 @@ t.test('a deployment that succeeds: a line a step, the way back, the recap last'
     stdout,
     `building segmenter from main
 built 1.1.0 in 1.2s
+  + Count visitors
 deploying segmenter 1.1.0 to production: a, web-b  (deployment 42)
 stage     a      1.1.0 staged, 4.2 MB in 0.3s
 hide      web-b  hidden, 2 others visible  (0.2s)

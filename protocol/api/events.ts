@@ -13,6 +13,8 @@ export const event = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('build.note'), text: z.string() }),
   z.strictObject({
     type: z.literal('build.ended'),
+    /** Subjects of the commits since what ran before, newest first. */
+    notes: z.array(z.string()),
     version: z.string().nullable(),
     built: z.boolean(),
     ms: z.number(),

@@ -18,6 +18,7 @@ export interface Narrator {
 
 const KIND_WIDTH = 'activate'.length + 2;
 const NAMED_HOSTS = 8;
+const SHOWN_NOTES = 10;
 /** Many a message says how long it took, and what part of it counts. */
 const TELLS_TIME = /\d(ms|s|m|h)\b/;
 const LOUD: ReadonlySet<Outcome> = new Set(['failed', 'unreachable']);
@@ -34,6 +35,13 @@ export function createNarrator(channel: Channel, deployment: number | null): Nar
   const widen = (hosts: string[]) => {
     hostWidth = Math.max(hostWidth, ...hosts.map((host) => host.length));
   };
+
+  /** What is new in the version. */
+  function tellNotes(notes: string[]): void {
+    for (const note of notes.slice(0, SHOWN_NOTES)) channel.print(`  + ${oneLine(note)}`);
+    const more = notes.length - SHOWN_NOTES;
+    if (more > 0) channel.print(`  and ${more} more: fleet releases --json`);
+  }
 
   function tellEnd(event: Ended): void {
     const { kind, host, outcome, ms, rescue } = event;
@@ -69,6 +77,7 @@ export function createNarrator(channel: Channel, deployment: number | null): Nar
         case 'build.ended':
           // What is not built again, a note has told of.
           if (event.built) channel.print(`built ${event.version} in ${formatDuration(event.ms)}`);
+          if (deployment !== null) tellNotes(event.notes);
           break;
         case 'deployment.started': {
           const service = oneLine(event.service);
