@@ -111,7 +111,7 @@ async function runController(file: string): Promise<void> {
     { url: listening, data: config.data, fleet: store.fleet },
     'controller listens on loopback; nobody is asked who they are',
   );
-  await deployer.resume();
+  await deployer.takeUp();
 
   const close = async () => {
     // The server waits for every connection, and those of the agents do not end by themselves.

@@ -53,7 +53,13 @@ export const CODES = {
   // refused, nothing changed
   locked: { http: 409, exit: 3, means: 'another deployment of this service and environment is running' },
   min_visible: { http: 409, exit: 3, means: 'fewer hosts than min_visible would be left in the balancer' },
-  not_running: { http: 409, exit: 3, means: 'the deployment has ended already' },
+  not_running: { http: 409, exit: 3, means: 'the deployment has ended already, or is about to' },
+  not_paused: { http: 409, exit: 3, means: 'the deployment is not paused' },
+  not_planned: {
+    http: 409,
+    exit: 3,
+    means: 'the deployment ended before it was planned: it has no hosts to retry',
+  },
   stopping: { http: 503, exit: 3, means: 'the controller is shutting down' },
   controller_unreachable: { http: 503, exit: 4, means: 'no controller answers at this address' },
   // on the way to a host, or on it

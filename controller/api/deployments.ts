@@ -18,7 +18,10 @@ export function deployments({
   | 'deployments.rollback'
   | 'deployments.list'
   | 'deployments.show'
+  | 'deployments.pause'
+  | 'deployments.resume'
   | 'deployments.abort'
+  | 'deployments.retry'
   | 'deployments.output'
 > {
   return {
@@ -43,8 +46,17 @@ export function deployments({
         recap: await computeRecap(id, { store }),
       };
     },
-    'deployments.abort': async ({ params, body, by }) => ({
-      state: await deployer.abort(params.id, by, body.why),
+    'deployments.pause': async ({ params: { id }, body, by }) => ({
+      state: await deployer.pause(id, by, body.why),
+    }),
+    'deployments.resume': async ({ params: { id }, body, by }) => ({
+      state: await deployer.resume(id, by, body.why),
+    }),
+    'deployments.abort': async ({ params: { id }, body, by }) => ({
+      state: await deployer.abort(id, by, body.why),
+    }),
+    'deployments.retry': async ({ params: { id }, body, by }) => ({
+      id: await deployer.retry(id, by, body.why),
     }),
     'deployments.output': async ({ params: { id, step } }) => {
       await store.deployments.get(id);

@@ -38,6 +38,7 @@ export function status(served: Served): Handlers<'status.show'> {
             lock && deployment
               ? {
                   deployment: lock.deployment,
+                  state: deployment.state,
                   version: deployment.version,
                   by: lock.owner,
                   since: lock.since,

@@ -2,9 +2,9 @@
  * The whole job of one deployment: resolve the version, plan, ask the gates, store the plan, run it. It can be called again
  * for a deployment that a former controller left behind: what is stored is not done again.
  */
-import { rollbackRequest } from '@fleet/protocol/api/deployments.ts';
+import type { rollbackRequest } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
-import { type PlanRequest, planRequest } from '@fleet/protocol/api/plans.ts';
+import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { z } from 'zod';
 import type { ArtifactRecord } from '../store/artifacts.ts';
@@ -16,6 +16,7 @@ import { endWithRecap } from './finish.ts';
 import { Parked } from './perform.ts';
 import { type Prepared, prepare, target } from './prepare.ts';
 import { type Builder, buildVersion, existing } from './resolve.ts';
+import { deployAsked, rollbackAsked } from './retry.ts';
 import { run } from './run.ts';
 
 export type RollbackRequest = z.infer<typeof rollbackRequest>;
@@ -42,7 +43,7 @@ async function planAndStore(id: number, deps: Deps, builder: Builder, signal: Ab
   const { store } = deps;
   const { kind, request, state } = await store.deployments.get(id);
   if (state === 'aborting') throw abortedUnplanned(id);
-  const asked = kind === 'deploy' ? planRequest.parse(request) : rollbackRequest.parse(request);
+  const asked = kind === 'deploy' ? deployAsked.parse(request) : rollbackAsked.parse(request);
   const artifact =
     (await knownArtifact(asked, builder)) ?? (await builtArtifact(id, kind, asked, deps, builder, signal));
   const prepared = await prepare(deps, kind, asked, await target(deps, asked), artifact);
@@ -60,7 +61,7 @@ async function knownArtifact(
   builder: Builder,
 ): Promise<ArtifactRecord | undefined> {
   if ('to' in asked && asked.to !== undefined) return existing(builder, asked.service, asked.to);
-  const { service, version, ref } = planRequest.parse(asked);
+  const { service, version, ref } = deployAsked.parse(asked);
   return version !== undefined && ref === undefined ? existing(builder, service, version) : undefined;
 }
 
@@ -74,7 +75,7 @@ async function builtArtifact(
 ): Promise<ArtifactRecord> {
   // What a gate refuses whatever the version is does not cost a build first.
   refuse(await prepare(deps, kind, asked, await target(deps, asked), null));
-  const { service, version, ref } = planRequest.parse(asked);
+  const { service, version, ref } = deployAsked.parse(asked);
   const tell = (event: FleetEvent) => deps.store.events.append(deploymentTopic(id), event);
   const { artifact, error, event } = await buildVersion(builder, { service, version, ref }, tell, signal);
   await tell(event);

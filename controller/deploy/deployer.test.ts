@@ -1,4 +1,5 @@
 import t from 'tap';
+import { note } from '../store/samples.fixture.ts';
 import { fleets, MIGRATING, NEW, OLD } from './fleet.fixture.ts';
 import { SERVICE } from './shelf.fixture.ts';
 
@@ -131,13 +132,104 @@ t.test('aborted before there is a plan, and then the controller dies', async (t)
     why: null,
   } as const;
   const id = await store.deployments.begin({ ...about, request: asked });
-  await store.deployments.abort(id);
+  await store.deployments.abort(id, note('a mistake'));
   const next = await fleet.start();
-  await next.deployer.resume();
+  await next.deployer.takeUp();
   await next.deployer.idle();
   t.match(await next.store.deployments.get(id), { state: 'aborted', failure: { code: 'aborted' } });
   t.strictSame(await next.store.locks.list(), []);
   t.strictSame(fleet.faults, []);
+});
+
+t.test('paused before there is a plan, and then aborted', async (t) => {
+  const fleet = await makeFleet(t);
+  const { deployer } = await fleet.controller();
+  fleet.agents.trouble('a', 'step.report', { kind: 'slow', ms: 3000 });
+  void fleet.clock
+    .sleep(1000)
+    .then(() => deployer.pause(2, 'bob', undefined))
+    .then(() => deployer.abort(2, 'bob', undefined));
+  t.match(await fleet.deploy(NEW), { state: 'aborted', exit: 1, hosts: [], failure: { code: 'aborted' } });
+  t.strictSame(fleet.story(), []);
+});
+
+t.test('a retry is for just the hosts that did not succeed', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b', 'c', 'd'] });
+  fleet.agents.sicken('b', NEW);
+  t.match(await fleet.deploy(NEW, { soak: 0, roles: ['first', 'other'] }), { exit: 1 });
+  fleet.story();
+  t.match(
+    await fleet.retry(2),
+    {
+      deployment: 3,
+      exit: 5,
+      version: NEW,
+      hosts: [{ host: 'b', rescued: 1 }, { host: 'c' }, { host: 'd' }],
+    },
+    'rescued and never begun ones, and not the one that is well',
+  );
+  t.strictSame(fleet.storyOf('settle', 'hide'), ['b hide']);
+
+  fleet.agents.heal('b', NEW);
+  fleet.agents.trouble('c', 'step.restart', { kind: 'cut', when: 'before' });
+  t.match(await fleet.retry(3, 'mended'), { exit: 1, hosts: [{ host: 'b' }, { unreachable: 1 }, {}] });
+  fleet.agents.calm('c');
+  fleet.agents.connect('c');
+  t.match(await fleet.retry(4), { exit: 0, hosts: [{ host: 'c' }, { host: 'd' }] }, 'as is the lost one');
+  t.strictSame(fleet.running(), { a: NEW, b: NEW, c: NEW, d: NEW });
+
+  const { deployer, store } = await fleet.controller();
+  t.match(await store.deployments.get(4), {
+    kind: 'deploy',
+    why: 'mended',
+    request: { hosts: ['b', 'c', 'd'] },
+  });
+  t.match(await store.deployments.get(5), { why: 'retries deployment 4', request: { soak: 0 } });
+  const notes = (await store.events.after(0, 'deployment/5', 1000)).filter(
+    ({ event }) => event.type === 'note',
+  );
+  t.match(notes[0]?.event, { text: 'retries deployment 4' });
+  t.equal(await deployer.retry(5, 'ann', undefined), null, 'every host succeeded: nothing to do');
+  t.equal((await store.deployments.list({ limit: 10 })).length, 5);
+});
+
+t.test('a rollback is retried as one', async (t) => {
+  const fleet = await makeFleet(t);
+  await fleet.deploy(NEW);
+  fleet.agents.sicken('b', OLD);
+  t.match(await fleet.rollback(), { exit: 1, version: OLD });
+  fleet.agents.heal('b', OLD);
+  t.match(await fleet.retry(3), { exit: 0, version: OLD, hosts: [{ host: 'b' }, { host: 'c' }] });
+  const { store } = await fleet.controller();
+  t.match(await store.deployments.get(4), { kind: 'rollback', version: OLD });
+});
+
+t.test('once steps that ran are not run again by a retry, however often', async (t) => {
+  const fleet = await makeFleet(t);
+  fleet.agents.sicken('b', MIGRATING);
+  await fleet.deploy(MIGRATING);
+  t.strictSame(fleet.storyOf('once'), ['a once migrate 1.2.0']);
+  t.match(await fleet.retry(2), { exit: 5 });
+  fleet.agents.heal('b', MIGRATING);
+  t.match(await fleet.retry(3), { exit: 0 });
+  t.strictSame(fleet.storyOf('once'), ['a once clean 1.2.0']);
+  const { store } = await fleet.controller();
+  const told = JSON.stringify(await store.events.after(0, 'deployment/4', 1000));
+  t.match(told, 'migrate ran already, and will not run again');
+});
+
+t.test('what cannot be retried', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a'], strategy: { min_visible: 0 } });
+  const { deployer, store } = await fleet.controller();
+  const id = await deployer.start({ service: SERVICE, skipChecks: [] }, 'ann');
+  await t.rejects(deployer.retry(id, 'bob', undefined), { code: 'locked', next: /fleet attach 2/ });
+  await deployer.idle();
+  await t.rejects(deployer.retry(id, 'bob', undefined), {
+    code: 'not_planned',
+    next: /fleet deploy segmenter/,
+  });
+  await t.rejects(deployer.retry(99, 'bob', undefined), { code: 'unknown_deployment' });
+  t.equal((await store.deployments.list({ limit: 10 })).length, 2);
 });
 
 t.test('a controller that is stopping begins nothing', async (t) => {

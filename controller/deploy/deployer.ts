@@ -4,13 +4,13 @@ import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import type { PlanReply, PlanRequest } from '@fleet/protocol/api/plans.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { checkService } from '../config/config.ts';
-import { FINAL } from '../store/deployments.ts';
 import { buildTopic, deploymentTopic } from '../store/events.ts';
 import { carryOut, type RollbackRequest } from './carryOut.ts';
 import type { Deps } from './context.ts';
 import { prepare, type Targeted, target } from './prepare.ts';
 import { previousGood } from './previous.ts';
 import { type Builder, buildVersion, existing, type Wanted } from './resolve.ts';
+import { retryOf } from './retry.ts';
 import { says } from './step.ts';
 
 type Work = (signal: AbortSignal) => Promise<void>;
@@ -67,6 +67,13 @@ export class Deployer {
     return this.#begin('rollback', { ...request, to }, targeted, by);
   }
 
+  /** Begins the same once more for the hosts that did not succeed. Null: there is no such host. */
+  async retry(id: number, by: string, why: string | undefined): Promise<number | null> {
+    const again = await retryOf(id, this.#deps.store, why);
+    if (again === null) return null;
+    return again.kind === 'deploy' ? this.start(again.request, by) : this.rollback(again.request, by);
+  }
+
   /** The version that a rollback without one goes to. */
   async #previous({ placed, hosts }: Targeted): Promise<string> {
     const points = await this.#deps.store.rollbackPoints.list(placed.service, placed.environment);
@@ -109,30 +116,36 @@ export class Deployer {
     return id;
   }
 
-  /** Takes up what a former controller left unfinished. */
-  async resume(): Promise<void> {
+  /** Takes up what a former controller left unfinished. What is paused stays so, and can be resumed and aborted as before. */
+  async takeUp(): Promise<void> {
     await this.#deps.store.builds.failUnfinished();
-    for (const { id } of await this.#deps.store.deployments.unfinished()) {
-      await this.#deps.store.events.append(deploymentTopic(id), {
-        type: 'deployment.resumed',
-        why: 'the controller was started again',
-      });
+    for (const { id, state } of await this.#deps.store.deployments.unfinished()) {
+      const why = 'the controller was started again';
+      const paused = note(`${why}; it stays paused: fleet resume ${id} goes on`);
+      await this.#deps.store.events.append(
+        deploymentTopic(id),
+        state === 'paused' ? paused : { type: 'deployment.resumed', why },
+      );
       this.#go(deploymentTopic(id), (signal) => carryOut(id, this.#deps, this.#builder, signal));
     }
   }
 
+  async pause(id: number, by: string, why: string | undefined): Promise<DeploymentState> {
+    const text = `${because(`${by} pauses it`, why)}; the host at work is finished first. To go on: fleet resume ${id}`;
+    return this.#deps.store.deployments.pause(id, note(text));
+  }
+
+  async resume(id: number, by: string, why: string | undefined): Promise<DeploymentState> {
+    const event = { type: 'deployment.resumed', why: because(`${by} resumes it`, why) } as const;
+    return this.#deps.store.deployments.resume(id, event);
+  }
+
   async abort(id: number, by: string, why: string | undefined): Promise<DeploymentState> {
-    const { state } = await this.#deps.store.deployments.get(id);
-    if (FINAL.includes(state)) {
-      throw new FleetError('not_running', `deployment ${id} has ended: ${state}`, {
-        next: `fleet recap ${id}`,
-      });
-    }
-    const text = `${by} aborts it${why === undefined ? '' : `: ${why}`}; the host at work is finished first`;
-    await this.#deps.store.events.append(deploymentTopic(id), { type: 'note', host: null, text });
-    const now = await this.#deps.store.deployments.abort(id);
-    if (state === 'resolving') this.#running.get(deploymentTopic(id))?.stop.abort();
-    return now;
+    const text = `${because(`${by} aborts it`, why)}; the host at work is finished first`;
+    const state = await this.#deps.store.deployments.abort(id, note(text));
+    // Nobody listens any more once it is planned.
+    this.#running.get(deploymentTopic(id))?.stop.abort();
+    return state;
   }
 
   /** Builds a version by itself; its events tell how it goes. */
@@ -166,3 +179,6 @@ export class Deployer {
     this.#running.set(topic, { done, stop });
   }
 }
+
+const note = (text: string): FleetEvent => ({ type: 'note', host: null, text });
+const because = (what: string, why: string | undefined) => (why === undefined ? what : `${what}: ${why}`);

@@ -6,7 +6,7 @@ import type { Deps } from './context.ts';
 import type { Course } from './course.ts';
 import { type FinalReport, finalReport, hostFacts } from './facts.ts';
 import { Parked } from './perform.ts';
-import { recapOf } from './recap.ts';
+import { type RecapInput, recapOf } from './recap.ts';
 
 const REPORT_MS = 10_000;
 
@@ -37,11 +37,15 @@ export async function computeRecap(
   { store }: Pick<Deps, 'store'>,
   { ending } = { ending: false },
 ): Promise<Recap> {
+  return recapOf({ ...(await recapInput(id, store)), ending });
+}
+
+export async function recapInput(id: number, store: Deps['store']): Promise<RecapInput> {
   const deployment = await store.deployments.get(id);
   const { service, version } = deployment;
   const artifact = version === null ? undefined : await store.artifacts.byVersion(service, version);
   const hosts = await store.deployments.hosts(id);
-  return recapOf({
+  return {
     deployment,
     hosts: hosts.map(({ facts, report }) => ({
       facts: hostFacts.parse(facts),
@@ -50,8 +54,8 @@ export async function computeRecap(
     steps: await store.steps.list(id),
     identity: artifact?.identity ?? null,
     now: new Date(),
-    ending,
-  });
+    ending: false,
+  };
 }
 
 async function reportOf({ deployment, deps }: Course, host: string): Promise<FinalReport> {

@@ -190,6 +190,15 @@ export class Fleet {
     return this.#seeThrough(({ deployer }) => deployer.rollback(request, 'ann'), interruptions);
   }
 
+  /** Rejects where there is nothing to retry. */
+  retry(id: number, why?: string): Promise<Recap> {
+    return this.#seeThrough(async ({ deployer }) => {
+      const retried = await deployer.retry(id, 'ann', why);
+      if (retried === null) throw new Error(`nothing of deployment ${id} is left to retry`);
+      return retried;
+    }, []);
+  }
+
   /** Begins something and sees it through to its recap, over as many lives of controllers as it takes. */
   async #seeThrough(
     begin: (controller: Controller) => Promise<number>,
@@ -205,7 +214,7 @@ export class Fleet {
       if (deployment === undefined || deployment.id === before) {
         await moments.unlessDead(() => begin(controller));
       } else if (deployment.endedAt === null) {
-        await moments.unlessDead(() => deployer.resume());
+        await moments.unlessDead(() => deployer.takeUp());
       } else {
         const recap = await computeRecap(deployment.id, controller);
         await this.#verify(controller, recap);
@@ -315,7 +324,16 @@ async function newest({ store }: Controller) {
 function watchedStore(store: Store, moments: Moments): Store {
   return {
     ...store,
-    deployments: moments.watch(store.deployments, ['begin', 'plan', 'abort', 'fail', 'end', 'saveReport']),
+    deployments: moments.watch(store.deployments, [
+      'begin',
+      'plan',
+      'pause',
+      'resume',
+      'abort',
+      'fail',
+      'end',
+      'saveReport',
+    ]),
     steps: moments.watch(store.steps, ['begin', 'remember', 'end', 'add', 'skipPending']),
     hidden: moments.watch(store.hidden, ['open', 'close', 'has']),
     events: moments.watch(store.events, ['append']),

@@ -14,7 +14,10 @@ import { readRelease } from './releaseFiles.ts';
 import { selectHosts } from './select.ts';
 import type { Settings } from './settings.ts';
 
-export type Asked = Omit<PlanRequest, 'version' | 'ref'>;
+export type Asked = Omit<PlanRequest, 'version' | 'ref'> & {
+  retries?: number | undefined;
+  ran?: readonly string[] | undefined;
+};
 
 export interface Targeted {
   placed: Placed;
@@ -68,7 +71,8 @@ export async function prepare(
     },
   );
   const settings = settingsOf(deps, asked, placed);
-  const once = release?.sealed.once ?? [];
+  const { retries, ran = [] } = asked;
+  const once = (release?.sealed.once ?? []).filter(({ name }) => !ran.includes(name));
   const onceOn = placed.once_on ?? hosts[0]!.host;
   const made = plan({
     kind,
@@ -81,6 +85,8 @@ export async function prepare(
     skipChecks: asked.skipChecks,
   });
   const notes: string[] = [];
+  if (retries !== undefined) notes.push(`retries deployment ${retries}`);
+  if (ran.length > 0) notes.push(`${ran.join(', ')} ran already, and will not run again`);
   if (release === null) notes.push('once steps are known after the build: fleet.yaml declares them');
   if (kind === 'deploy' && once.length > 0 && !hosts.some((host) => host.host === onceOn)) {
     notes.push(

@@ -49,6 +49,19 @@ export function recapOf(input: RecapInput): Recap {
   };
 }
 
+/** The hosts that are not verified on the version, or had a step that did not go well. */
+export function hostsNotGreen({ deployment, hosts, steps, identity }: RecapInput): string[] {
+  const target = { version: deployment.version, identity };
+  return hosts
+    .map(({ facts: { host }, report }) => ({
+      host,
+      report,
+      mine: steps.filter((step) => step.host === host),
+    }))
+    .filter(({ report, mine }) => !isGreen(target, report, mine))
+    .map(({ host }) => host);
+}
+
 function stateOf(
   deployment: DeploymentRecord,
   planned: boolean,

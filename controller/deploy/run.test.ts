@@ -1,6 +1,9 @@
+import type { StepKind } from '@fleet/protocol/api/plans.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import t from 'tap';
-import { fleets, MIGRATING, NEW, OLD } from './fleet.fixture.ts';
+import { computeRecap } from './finish.ts';
+import { type Fleet, fleets, MIGRATING, NEW, OLD } from './fleet.fixture.ts';
+import { SERVICE } from './shelf.fixture.ts';
 
 const makeFleet = await fleets(t);
 
@@ -16,6 +19,19 @@ const done = (host: string, version: string) => [
 /** The way back of one that was hidden already. */
 const back = (host: string, version: string) => done(host, version).slice(2);
 const staged = (hosts: string[], version: string) => hosts.map((host) => `${host} stage ${version}`);
+
+/** Waits until deployment 2 is planned and this step has ended, and for whatever could then happen in a minute. */
+async function waitAfter(fleet: Fleet, host: string, kind: StepKind | null): Promise<void> {
+  const { store } = await fleet.controller();
+  await store.events.until('deployment/2', AbortSignal.timeout(30_000), async () => {
+    const steps = await store.steps.list(2);
+    const ended = steps.some(
+      (step) => kind === null || (step.host === host && step.kind === kind && step.state === 'done'),
+    );
+    return ended || undefined;
+  });
+  for (let seconds = 0; seconds < 60; seconds++) await fleet.clock.sleep(1000);
+}
 
 t.test('all well: staged everywhere, then one host after the other', async (t) => {
   const fleet = await makeFleet(t);
@@ -463,6 +479,117 @@ t.test('abort while staging: nothing was touched', async (t) => {
   };
   t.match(await fleet.deploy(NEW), { state: 'aborted', exit: 5 });
   t.strictSame(fleet.storyOf('hide', 'activate'), []);
+});
+
+t.test('pause: the host at work is finished, the next one waits until somebody resumes', async (t) => {
+  const fleet = await makeFleet(t);
+  const { deployer, store } = await fleet.controller();
+  fleet.onAct = (line) => {
+    if (line === 'a restart 1.1.0') void deployer.pause(2, 'bob', 'a look at the graphs');
+  };
+  const deploying = fleet.deploy(NEW);
+  await waitAfter(fleet, 'a', 'record');
+  t.strictSame(fleet.storyOf('hide', 'show'), ['a hide', 'a show']);
+  t.match(await store.deployments.get(2), { state: 'paused', endedAt: null });
+  t.match(await store.locks.list(), [{ deployment: 2 }]);
+  t.match(await computeRecap(2, { store }), { state: 'running', hosts: [{ ok: 8 }, {}, {}] });
+
+  t.equal(await deployer.resume(2, 'bob', undefined), 'running');
+  t.match(await deploying, { state: 'succeeded', exit: 0 });
+  t.strictSame(fleet.storyOf('hide'), ['b hide', 'c hide']);
+  const told = await store.events.after(0, 'deployment/2', 1000);
+  t.match(
+    told.map(({ event }) => event).filter(({ type }) => type === 'note' || type === 'deployment.resumed'),
+    [{ text: /^bob pauses it: a look at the graphs; .*fleet resume 2$/ }, { why: 'bob resumes it' }],
+  );
+  await t.rejects(deployer.pause(2, 'bob', undefined), { code: 'not_running' });
+  await t.rejects(deployer.resume(2, 'bob', undefined), { code: 'not_running' });
+});
+
+t.test('paused while staging: what was begun is staged, and what fails meanwhile ends it', async (t) => {
+  const fleet = await makeFleet(t, { strategy: { stage_parallel: 1 } });
+  const { deployer } = await fleet.controller();
+  fleet.onAct = (line) => {
+    if (line === 'a stage 1.1.0') void deployer.pause(2, 'bob', undefined);
+  };
+  const deploying = fleet.deploy(NEW);
+  await waitAfter(fleet, 'a', 'stage');
+  t.strictSame(fleet.story(), ['a stage 1.1.0']);
+  await deployer.resume(2, 'bob', undefined);
+  t.equal((await deploying).exit, 0);
+
+  const two = await makeFleet(t, { strategy: { stage_parallel: 2 } });
+  const next = await two.controller();
+  const held = Promise.withResolvers<void>();
+  two.agents.trouble('a', 'release.offer', { kind: 'held', until: held.promise }, { times: 1 });
+  two.onAct = (line) => {
+    if (line === 'b stage 1.1.0') void next.deployer.pause(2, 'bob', undefined);
+  };
+  const failing = two.deploy(NEW);
+  await waitAfter(two, 'b', 'stage');
+  held.reject(new FleetError('disk_full', 'a has no room'));
+  t.match(await failing, { state: 'restored', exit: 5, failure: { host: 'a', code: 'disk_full' } });
+  t.strictSame(two.story(), ['b stage 1.1.0'], 'and nobody had to resume it');
+});
+
+t.test('abort while paused: what was not begun is as it was', async (t) => {
+  const fleet = await makeFleet(t);
+  const { deployer } = await fleet.controller();
+  fleet.onAct = (line) => {
+    if (line === 'a hide') void deployer.pause(2, 'bob', undefined);
+  };
+  const deploying = fleet.deploy(NEW);
+  await waitAfter(fleet, 'a', 'record');
+  t.equal(await deployer.abort(2, 'bob', undefined), 'aborting');
+  t.match(await deploying, {
+    state: 'aborted',
+    exit: 1,
+    hosts: [{ running: NEW }, { running: OLD, ok: 0 }, {}],
+  });
+  t.strictSame(fleet.storyOf('hide'), ['a hide']);
+});
+
+t.test('a paused deployment stays so over restarts of the controller', async (t) => {
+  const fleet = await makeFleet(t);
+  const first = await fleet.controller();
+  fleet.onAct = (line) => {
+    if (line === 'a hide') void first.deployer.pause(2, 'bob', undefined);
+  };
+  await first.deployer.start({ service: SERVICE, version: NEW, skipChecks: [] }, 'ann');
+  await waitAfter(fleet, 'a', 'record');
+  fleet.story();
+  for (let restarts = 1; restarts <= 2; restarts++) {
+    // It parks where it waits.
+    const { deployer, store } = await fleet.start();
+    await deployer.takeUp();
+    await waitAfter(fleet, 'a', 'record');
+    t.match(await store.deployments.get(2), { state: 'paused' });
+    const last = (await store.events.after(0, 'deployment/2', 1000)).filter(
+      ({ event }) => event.type === 'note',
+    );
+    t.match(last.at(-1)?.event, { text: /stays paused: fleet resume 2/ });
+  }
+  t.strictSame(fleet.story(), []);
+  const { deployer, store } = await fleet.controller();
+  await deployer.resume(2, 'bob', undefined);
+  await deployer.idle();
+  t.match(await computeRecap(2, { store }), { state: 'succeeded', exit: 0 });
+  t.strictSame(fleet.storyOf('hide'), ['b hide', 'c hide'], 'what was done is not done again');
+  t.strictSame([fleet.faults, await store.locks.list()], [[], []]);
+});
+
+t.test('paused while it is not planned yet: it waits before it stages', async (t) => {
+  const fleet = await makeFleet(t);
+  const { deployer, store } = await fleet.controller();
+  fleet.agents.trouble('a', 'step.report', { kind: 'slow', ms: 3000 }, { times: 1 });
+  void fleet.clock.sleep(1000).then(() => deployer.pause(2, 'bob', undefined));
+  const deploying = fleet.deploy(NEW);
+  await fleet.clock.sleep(3500);
+  await waitAfter(fleet, 'a', null);
+  t.match(await store.deployments.get(2), { state: 'paused', version: NEW });
+  t.strictSame(fleet.story(), []);
+  await deployer.resume(2, 'bob', undefined);
+  t.equal((await deploying).exit, 0);
 });
 
 t.test('only the hosts that were asked for', async (t) => {

@@ -60,10 +60,15 @@ async function runLane(course: Course, lane: { host: string; steps: StepRecord[]
   if (lane.steps.some(failedOnHost)) await goBack(course, lane.host);
 }
 
-async function mustStop(course: Course): Promise<boolean> {
-  if (course.deps.parking.aborted) throw new Parked();
-  if (course.steps.some((step) => isBad(step.outcome))) return true;
-  return (await course.deps.store.deployments.get(course.deployment.id)).state === 'aborting';
+/** A safe point: waits here while the deployment is paused, unless something has failed and it ends anyway. */
+async function mustStop({ deps, deployment: { id } }: Course): Promise<boolean> {
+  const stop = await deps.store.events.until(deploymentTopic(id), deps.parking, async () => {
+    const { state, failure } = await deps.store.deployments.get(id);
+    if (state === 'aborting' || failure !== null) return true;
+    return state === 'paused' ? undefined : false;
+  });
+  if (stop === undefined) throw new Parked();
+  return stop;
 }
 
 /** Brings one host back to what it ran before, as far as there is a way. */

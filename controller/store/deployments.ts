@@ -3,7 +3,7 @@
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import type { Kysely, Selectable } from 'kysely';
+import { type Kysely, type Selectable, sql } from 'kysely';
 import { type Alongside, deploymentTopic, type Events } from './events.ts';
 import type { Db } from './open.ts';
 import { insertSteps, type NewStep } from './steps.ts';
@@ -64,16 +64,18 @@ export class Deployments {
     return this.#db.transaction().execute(async (trx) => {
       const held = await trx
         .selectFrom('locks')
-        .selectAll()
-        .where('service', '=', asked.service)
-        .where('environment', '=', asked.environment)
+        .innerJoin('deployments', 'deployments.id', 'locks.deployment')
+        .select(['locks.deployment', 'locks.owner', 'locks.since', 'deployments.state'])
+        .where('locks.service', '=', asked.service)
+        .where('locks.environment', '=', asked.environment)
         .executeTakeFirst();
       if (held) {
+        const paused = held.state === 'paused';
         throw new FleetError(
           'locked',
-          `${asked.service} in ${asked.environment} is being deployed by ${held.owner} since ${held.since} (deployment ${held.deployment})`,
+          `${asked.service} in ${asked.environment} is being deployed by ${held.owner} since ${held.since} (deployment ${held.deployment}${paused ? ', paused' : ''})`,
           {
-            next: `fleet attach ${held.deployment} to watch it, fleet abort ${held.deployment} to stop it`,
+            next: `fleet ${paused ? `resume ${held.deployment} to let it go on` : `attach ${held.deployment} to watch it`}, fleet abort ${held.deployment} to stop it`,
             data: { deployment: held.deployment, owner: held.owner, since: held.since },
           },
         );
@@ -106,7 +108,10 @@ export class Deployments {
     });
   }
 
-  /** Stores the plan: from here on the deployment survives everything. Throws `aborted` where somebody was faster. */
+  /**
+   * Stores the plan: from here on the deployment survives everything, and one that was paused before stays so. Throws
+   * `aborted` where somebody was faster.
+   */
   async plan(
     id: number,
     plan: {
@@ -122,13 +127,13 @@ export class Deployments {
       const planned = await trx
         .updateTable('deployments')
         .set({
-          state: 'running',
+          state: sql`iif(state = 'paused', 'paused', 'running')`,
           version: plan.version,
           digest: plan.digest,
           settings: JSON.stringify(plan.settings),
         })
         .where('id', '=', id)
-        .where('state', '=', 'resolving')
+        .where('state', 'in', ['resolving', 'paused'])
         .executeTakeFirst();
       if (planned.numUpdatedRows === 0n) throw abortedUnplanned(id);
       const hosts = plan.hosts.map((host, position) => ({
@@ -142,15 +147,47 @@ export class Deployments {
     });
   }
 
-  /** Asks a deployment to stop at its next safe point. Gives the state that it is in now. */
-  async abort(id: number): Promise<DeploymentState> {
-    await this.#db
-      .updateTable('deployments')
-      .set({ state: 'aborting' })
-      .where('id', '=', id)
-      .where('state', 'in', ['resolving', 'running'])
-      .execute();
-    return (await this.get(id)).state;
+  /** Asks a deployment to wait at its next safe point. Throws `not_running` where it ends anyway. */
+  async pause(id: number, event: FleetEvent): Promise<DeploymentState> {
+    return this.#turn(id, event, ({ state }) => {
+      if (state !== 'aborting') return 'paused';
+      throw new FleetError('not_running', `deployment ${id} is being aborted`, {
+        next: `fleet attach ${id}`,
+      });
+    });
+  }
+
+  /** Lets a paused deployment go on. Throws `not_paused`, `not_running`. */
+  async resume(id: number, event: FleetEvent): Promise<DeploymentState> {
+    return this.#turn(id, event, ({ state, settings }) => {
+      if (state === 'paused') return settings === null ? 'resolving' : 'running';
+      throw new FleetError('not_paused', `deployment ${id} is not paused: it is ${state}`, {
+        next: `fleet attach ${id}`,
+      });
+    });
+  }
+
+  /** Asks a deployment to stop at its next safe point. Throws `not_running`. */
+  async abort(id: number, event: FleetEvent): Promise<DeploymentState> {
+    return this.#turn(id, event, () => 'aborting');
+  }
+
+  /** What people ask of a deployment that is under way, with the event that tells of it. Gives its new state. */
+  async #turn(
+    id: number,
+    event: FleetEvent,
+    next: (now: DeploymentRecord) => DeploymentState,
+  ): Promise<DeploymentState> {
+    return this.#events.append(deploymentTopic(id), event, async (trx) => {
+      const now = await find(trx, id);
+      if (FINAL.includes(now.state))
+        throw new FleetError('not_running', `deployment ${id} has ended: ${now.state}`, {
+          next: `fleet recap ${id}`,
+        });
+      const state = next(now);
+      await trx.updateTable('deployments').set({ state }).where('id', '=', id).execute();
+      return state;
+    });
   }
 
   async fail(id: number, failure: Failure): Promise<void> {
@@ -176,12 +213,7 @@ export class Deployments {
   }
 
   async get(id: number): Promise<DeploymentRecord> {
-    const row = await this.#db.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirst();
-    if (!row)
-      throw new FleetError('unknown_deployment', `there is no deployment ${id}`, {
-        next: 'fleet history lists them',
-      });
-    return record(row);
+    return find(this.#db, id);
   }
 
   async list(filter: {
@@ -237,6 +269,14 @@ export async function keepFailure(db: Kysely<Tables>, id: number, failure: Failu
     .where('id', '=', id)
     .where('failure', 'is', null)
     .execute();
+}
+
+async function find(db: Kysely<Tables>, id: number): Promise<DeploymentRecord> {
+  const row = await db.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirst();
+  if (row) return record(row);
+  throw new FleetError('unknown_deployment', `there is no deployment ${id}`, {
+    next: 'fleet history lists them',
+  });
 }
 
 function record(row: Selectable<Tables['deployments']>): DeploymentRecord {

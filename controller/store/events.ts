@@ -24,6 +24,8 @@ export class Events {
    * Keeps an event, together with the change that it tells of: `change` runs in the same transaction, so that neither is
    * there without the other.
    */
+  async append(topic: string, event: FleetEvent): Promise<void>;
+  async append<T>(topic: string, event: FleetEvent, change: (trx: Kysely<Tables>) => Promise<T>): Promise<T>;
   async append<T>(
     topic: string,
     event: FleetEvent,
@@ -54,6 +56,35 @@ export class Events {
   follow(follower: Follower): () => void {
     this.#followers.add(follower);
     return () => this.#followers.delete(follower);
+  }
+
+  /**
+   * Looks now and after each kept event of a topic, until `look` gives something. A change that is committed with its event is
+   * never missed. Undefined when `signal` fires first.
+   */
+  async until<T>(
+    topic: string,
+    signal: AbortSignal,
+    look: () => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    let news = Promise.withResolvers<void>();
+    const tell = () => news.resolve();
+    const unfollow = this.follow((envelope) => {
+      if (envelope.topic === topic && envelope.id !== null) tell();
+    });
+    signal.addEventListener('abort', tell);
+    try {
+      while (!signal.aborted) {
+        news = Promise.withResolvers<void>();
+        const seen = await look();
+        if (seen !== undefined) return seen;
+        await news.promise;
+      }
+      return undefined;
+    } finally {
+      unfollow();
+      signal.removeEventListener('abort', tell);
+    }
   }
 
   /** Kept events after a number, oldest first, at most `limit`. */

@@ -224,7 +224,7 @@ t.test('a plan is stored whole, and read back as it was', async (t) => {
 t.test('what was aborted before it was planned is not planned any more', async (t) => {
   const { deployments, steps } = await storeIn(t);
   const id = await deployments.begin(asked);
-  t.equal(await deployments.abort(id), 'aborting');
+  t.equal(await deployments.abort(id, note('aborts')), 'aborting');
   await t.rejects(deployments.plan(id, samplePlan(3), note('planned')), { code: 'aborted' });
   t.strictSame(await steps.list(id), []);
   t.strictSame(await deployments.hosts(id), []);
@@ -234,12 +234,64 @@ t.test('abort asks only what is under way', async (t) => {
   const { deployments } = await storeIn(t);
   const id = await deployments.begin(asked);
   await deployments.plan(id, samplePlan(1), note('planned'));
-  t.equal(await deployments.abort(id), 'aborting');
-  t.equal(await deployments.abort(id), 'aborting', 'twice is fine');
+  t.equal(await deployments.abort(id, note('aborts')), 'aborting');
+  t.equal(await deployments.abort(id, note('aborts')), 'aborting', 'twice is fine');
   const recap = sampleRecap(id);
   await deployments.end(id, { state: 'aborted', exit: 5 }, { type: 'deployment.ended', recap });
-  t.equal(await deployments.abort(id), 'aborted', 'an end is an end');
-  await t.rejects(deployments.abort(99), { code: 'unknown_deployment', message: /99/ });
+  await t.rejects(deployments.abort(id, note('aborts')), { code: 'not_running', message: /aborted/ });
+  await t.rejects(deployments.abort(99, note('aborts')), { code: 'unknown_deployment', message: /99/ });
+});
+
+t.test('pause and resume, planned or not', async (t) => {
+  const { deployments, events } = await storeIn(t);
+  const id = await deployments.begin(asked);
+  await t.rejects(deployments.resume(id, note('resumes')), { code: 'not_paused', message: /resolving/ });
+  t.equal(await deployments.pause(id, note('pauses')), 'paused');
+  t.equal(await deployments.pause(id, note('pauses')), 'paused', 'twice is fine');
+  t.equal(await deployments.resume(id, note('resumes')), 'resolving');
+  await deployments.pause(id, note('pauses'));
+  await deployments.plan(id, samplePlan(1), note('planned'));
+  t.match(await deployments.get(id), { state: 'paused', version: '1.1.0' }, 'a plan does not end a pause');
+  t.match(await deployments.unfinished(), [{ id }]);
+  await t.rejects(deployments.begin(asked), { code: 'locked', message: /paused/, next: /fleet resume 1/ });
+  t.equal(await deployments.resume(id, note('resumes')), 'running');
+  await deployments.pause(id, note('pauses'));
+  t.equal(await deployments.abort(id, note('aborts')), 'aborting');
+  await t.rejects(deployments.pause(id, note('pauses')), { code: 'not_running', message: /aborted/ });
+  await t.rejects(deployments.resume(id, note('resumes')), { code: 'not_paused' });
+  const recap = sampleRecap(id);
+  await deployments.end(id, { state: 'aborted', exit: 5 }, { type: 'deployment.ended', recap });
+  for (const ask of ['pause', 'resume'] as const)
+    await t.rejects(deployments[ask](id, note(ask)), { code: 'not_running', next: `fleet recap ${id}` });
+  const kept = await events.after(0, TOPIC, 100);
+  t.equal(kept.length, 9, 'what is refused leaves no event');
+});
+
+t.test('events are looked at until there is what is waited for', async (t) => {
+  const { deployments, events } = await storeIn(t);
+  const id = await deployments.begin(asked);
+  const never = new AbortController().signal;
+  const unpaused = async () => ((await deployments.get(id)).state === 'paused' ? undefined : 'goes on');
+  t.equal(await events.until(TOPIC, never, unpaused), 'goes on', 'at once');
+
+  await deployments.pause(id, note('pauses'));
+  let looks = 0;
+  const waiting = events.until(TOPIC, never, () => {
+    looks++;
+    return unpaused();
+  });
+  events.tell(TOPIC, note('progress'));
+  await events.append('deployment/2', note('of another'));
+  await events.append(TOPIC, note('of this one'));
+  await deployments.resume(id, note('resumes'));
+  t.equal(await waiting, 'goes on');
+  t.equal(looks, 3, 'at first, and after each kept event of the topic');
+
+  const parking = new AbortController();
+  const parked = events.until(TOPIC, parking.signal, async () => undefined);
+  parking.abort();
+  t.equal(await parked, undefined);
+  t.equal(await events.until(TOPIC, parking.signal, async () => t.fail('looked')), undefined);
 });
 
 t.test('steps are written before and after, and remember', async (t) => {

@@ -1,4 +1,5 @@
 /** The tables as kysely sees them. Columns named in JSON hold text that is decoded by the file that owns the table. */
+import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { Generated } from 'kysely';
 
 export interface Tables {
@@ -46,7 +47,7 @@ export interface Tables {
     service: string;
     environment: string;
     version: string | null;
-    state: 'resolving' | 'running' | 'aborting' | 'succeeded' | 'failed' | 'restored' | 'refused' | 'aborted';
+    state: DeploymentState;
     by: string;
     why: string | null;
     request: string;

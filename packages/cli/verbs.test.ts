@@ -103,7 +103,13 @@ t.test('status', async (t) => {
         service: 'segmenter',
         environment: 'production',
         version: null,
-        running: { deployment: 42, version: '1.1.0', by: 'alice@desk', since: ISO },
+        running: {
+          deployment: 42,
+          state: 'running' as DeploymentRow['state'],
+          version: '1.1.0',
+          by: 'alice@desk',
+          since: ISO,
+        },
         hosts: [
           { ...host, host: 'a', running: '1.1.0' },
           {
@@ -146,6 +152,8 @@ worker test  not deployed
 `,
   );
   t.strictSame(asked, { service: 'segmenter', environment: 'production' });
+  reply.services[0]!.running!.state = 'paused';
+  t.match((await runAt(fake, 'status')).stdout, /42 of 1\.1\.0 is paused, by .*: fleet resume 42$/m);
 });
 
 t.test('hosts, and forgetting one', async (t) => {
@@ -328,6 +336,53 @@ t.test('abort', async (t) => {
   });
   t.match(await runAt(fake, 'abort', '42', '-m', 'wrong branch'), { status: 0, stdout: /fleet attach 42/ });
   t.match(await runAt(fake, 'abort', '41'), { status: 3, stderr: /it has ended/ });
+});
+
+t.test('pause and resume', async (t) => {
+  const fake = await fakeFor(t);
+  fake.answer('deployments.pause', ({ params, body }) => {
+    if (params.id !== 42) throw new FleetError('not_running', 'it has ended');
+    t.strictSame(body, { why: 'a look first' });
+    return { state: 'paused' };
+  });
+  fake.answer('deployments.resume', ({ params }) => {
+    if (params.id !== 42) throw new FleetError('not_paused', 'it is running', { next: 'fleet attach 41' });
+    return { state: 'running' };
+  });
+  t.strictSame(await runAt(fake, 'pause', '42', '-m', 'a look first'), {
+    status: 0,
+    stderr: '',
+    stdout: `deployment 42 waits at the next safe point, and keeps its lock: the host that it is at is finished first
+  fleet resume 42   lets it go on
+  fleet abort 42    ends it
+`,
+  });
+  t.match(await runAt(fake, 'pause', '41'), { status: 3, stderr: /it has ended/ });
+  const text = 'deployment 42 goes on\n  fleet attach 42   watches it\n';
+  await checkBoth(t, fake, ['resume', '42'], { state: 'running' }, text);
+  t.match(await runAt(fake, 'resume', '41'), { status: 3, stderr: /it is running\nnext: fleet attach 41/ });
+});
+
+t.test('retry is followed as a deployment is', async (t) => {
+  const fake = await fakeFor(t);
+  let id: number | null = 43;
+  fake.answer('deployments.retry', ({ params, body }) => {
+    t.strictSame([params, body], [{ id: 42 }, { why: 'room again' }]);
+    return { id };
+  });
+  const recap = recapOf({ deployment: 43, exit: 5, hosts: [recapHost('b')] });
+  fake.publish('deployment/43', { type: 'deployment.ended', recap });
+  const argv = ['retry', '42', '-m', 'room again'];
+  t.match(await runAt(fake, ...argv), { status: 5, stdout: /^RECAP .* deployment 43/m });
+  await checkBoth(
+    t,
+    fake,
+    [...argv, '--no-wait'],
+    { id: 43 },
+    'deployment 43 is accepted\n  fleet attach 43   watches it\n',
+  );
+  id = null;
+  await checkBoth(t, fake, argv, { id }, 'every host succeeded: nothing to do\n');
 });
 
 t.test('plan', async (t) => {

@@ -51,9 +51,24 @@ export const VERBS: Record<string, VerbEntry[]> = {
       load: () => import('./verbs/attach.ts'),
     },
     {
+      name: 'pause',
+      summary: 'let a deployment wait at the next safe point',
+      load: () => import('./verbs/pause.ts'),
+    },
+    {
+      name: 'resume',
+      summary: 'let a paused deployment go on',
+      load: () => import('./verbs/resume.ts'),
+    },
+    {
       name: 'abort',
       summary: 'stop a deployment at the next safe point',
       load: () => import('./verbs/abort.ts'),
+    },
+    {
+      name: 'retry',
+      summary: 'deploy once more to the hosts that did not succeed',
+      load: () => import('./verbs/retry.ts'),
     },
   ],
   Look: [

@@ -352,7 +352,7 @@ t.test('attach without a number takes the one that runs', async (t) => {
   t.match(await runFleet(['attach'], at(fake)), { status: 3, stderr: /no deployment is running/ });
   fake.answer('deployments.list', () => [
     { ...row, id: 42, state: 'running' },
-    { ...row, id: 43, state: 'aborting' },
+    { ...row, id: 43, state: 'paused' },
   ]);
   t.match(await runFleet(['attach'], at(fake)), { status: 2, stderr: /fleet attach 43/ });
 });

@@ -6,6 +6,7 @@ import { recap } from './recap.ts';
 export const deploymentState = z.enum([
   'resolving',
   'running',
+  'paused',
   'aborting',
   'succeeded',
   'failed',
@@ -72,10 +73,14 @@ export const show = {
   params: byId,
   reply: z.strictObject({ deployment: deploymentRow, steps: z.array(stepRow), recap }),
 };
-export const abort = {
+const reason = z.strictObject({ why: z.string().max(500).optional() });
+/** `pause`, `resume` and `abort`: what a deployment under way is asked to do next. */
+export const ask = { params: byId, body: reason, reply: z.strictObject({ state: deploymentState }) };
+export const retry = {
   params: byId,
-  body: z.strictObject({ why: z.string().max(500).optional() }),
-  reply: z.strictObject({ state: deploymentState }),
+  body: reason,
+  /** Null: every host is on the version, and nothing was started. */
+  reply: z.strictObject({ id: z.int().nullable() }),
 };
 export const stepOutput = {
   params: z.strictObject({ id: byId.shape.id, step: z.coerce.number().int().min(1) }),

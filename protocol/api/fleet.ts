@@ -1,6 +1,7 @@
 /** What runs where, and who is there. */
 import { z } from 'zod';
 import { environmentName, hostName, labels, serviceName, versionName } from '../words.ts';
+import { deploymentState } from './deployments.ts';
 
 export const statusHost = z.strictObject({
   host: hostName,
@@ -26,6 +27,7 @@ export const status = {
         running: z
           .strictObject({
             deployment: z.int(),
+            state: deploymentState,
             version: versionName.nullable(),
             by: z.string(),
             since: z.string(),

@@ -68,11 +68,29 @@ export const ROUTES = {
     summary: 'One deployment with its steps and recap',
     ...deployments.show,
   },
+  'deployments.pause': {
+    method: 'POST',
+    path: '/api/deployments/:id/pause',
+    summary: 'Wait at the next safe point',
+    ...deployments.ask,
+  },
+  'deployments.resume': {
+    method: 'POST',
+    path: '/api/deployments/:id/resume',
+    summary: 'Go on after a pause',
+    ...deployments.ask,
+  },
   'deployments.abort': {
     method: 'POST',
     path: '/api/deployments/:id/abort',
     summary: 'Stop at the next safe point',
-    ...deployments.abort,
+    ...deployments.ask,
+  },
+  'deployments.retry': {
+    method: 'POST',
+    path: '/api/deployments/:id/retry',
+    summary: 'Deploy the same version again, to the hosts that did not succeed',
+    ...deployments.retry,
   },
   'deployments.output': {
     method: 'GET',

@@ -49,7 +49,7 @@ create table deployments (
   service text not null,
   environment text not null,
   version text,
-  state text not null check (state in ('resolving', 'running', 'aborting', 'succeeded', 'failed', 'restored', 'refused', 'aborted')),
+  state text not null check (state in ('resolving', 'running', 'paused', 'aborting', 'succeeded', 'failed', 'restored', 'refused', 'aborted')),
   by text not null,
   why text,
   -- What was asked for, as it was asked.

@@ -26,7 +26,9 @@ export function define(command: Command, cli: Cli): void {
     .addOption(json('print the recap alone on stdout, as JSON; the progress goes to stderr'))
     .action(async (service: string, options: Options) => {
       const body = planRequestOf(service, options);
-      await startDeployment(cli, options, service, (client) => client.call('deployments.start', { body }));
+      await startDeployment(cli, options, `fleet history ${service}`, (client) =>
+        client.call('deployments.start', { body }),
+      );
     });
   addExamples(
     command,

@@ -14,7 +14,8 @@ export function define(command: Command, cli: Cli): void {
       const reply = await reachController(cli, options).call('deployments.show', { params: { id } });
       cli.exit = reply.recap.exit;
       if (options.json) return cli.out.print(encodeJson(reply));
-      if (reply.recap.state === 'running') cli.out.print(`it is running: fleet attach ${id}`);
+      if (reply.deployment.state === 'paused') cli.out.print(`it is paused: fleet resume ${id}`);
+      else if (reply.recap.state === 'running') cli.out.print(`it is running: fleet attach ${id}`);
       printEnding(cli.out, reply.recap, { wayBack: false, wasShown: () => false });
     });
   addExamples(

@@ -34,7 +34,9 @@ export function define(command: Command, cli: Cli): void {
         cli.exit = 3;
         return;
       }
-      await startDeployment(cli, options, service, (client) => client.call('deployments.rollback', { body }));
+      await startDeployment(cli, options, `fleet history ${service}`, (client) =>
+        client.call('deployments.rollback', { body }),
+      );
     });
   addExamples(
     command,

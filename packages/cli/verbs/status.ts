@@ -46,9 +46,11 @@ function printService(out: Channel, { service, environment, version, running, ho
   ]);
   for (const line of layOut(rows)) out.print(line);
   if (running) {
+    const { deployment, state } = running;
     const what = running.version ? ` of ${running.version}` : '';
+    const [stands, next] = state === 'paused' ? ['paused', 'resume'] : ['running', 'attach'];
     out.print(
-      `  deployment ${running.deployment}${what} is running, by ${oneLine(running.by)} since ${formatMoment(running.since)}: fleet attach ${running.deployment}`,
+      `  deployment ${deployment}${what} is ${stands}, by ${oneLine(running.by)} since ${formatMoment(running.since)}: fleet ${next} ${deployment}`,
     );
   } else if (hosts.length > 0 && version === null)
     out.print(`  next: fleet deploy ${service} -e ${environment}`);

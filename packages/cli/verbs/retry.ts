@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import type { Cli } from '../cli.ts';
+import { addExamples, json, type Reporting, reach, readNumber, WATCHING_EXITS } from '../flags.ts';
+import { startDeployment } from '../start.ts';
+
+type Options = Reporting & { message?: string; wait: boolean };
+
+export function define(command: Command, cli: Cli): void {
+  command
+    .argument('<deployment>', 'the number of one that has ended', readNumber)
+    .option('-m, --message <why>', 'why, for the history')
+    .addOption(reach())
+    .option('--no-wait', 'only start it; exit status 0 then means accepted, and says only that')
+    .addOption(json('print the recap alone on stdout, as JSON; the progress goes to stderr'))
+    .action(async (id: number, options: Options) => {
+      const asked = { params: { id }, body: { why: options.message } };
+      await startDeployment(cli, options, 'fleet history', (client) =>
+        client.call('deployments.retry', asked),
+      );
+    });
+  addExamples(
+    command,
+    ['fleet retry 42', 'fleet retry 42 -m "the disk of web-3 has room again"'],
+    `A new deployment of the same version, for just the hosts that failed, were not reached or not begun, went back, or do
+not run the version. Where every host succeeded there is nothing to do: it says so, with exit status 0.
+
+${WATCHING_EXITS}`,
+  );
+}

@@ -1,0 +1,108 @@
+/** A deployment that is paused, resumed and retried as a person does it, with a restart of the controller in between. */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { StepRow } from '@fleet/protocol/api/deployments.ts';
+import t from 'tap';
+import { LocalFleet } from '../../scripts/local/localFleet.ts';
+import { freePorts } from '../../scripts/local/ports.ts';
+import { waitUntil } from '../../scripts/local/program.ts';
+import { PliableRepository } from '../fixtures/pliable.ts';
+
+t.setTimeout(120_000);
+
+t.test('paused between two hosts, resumed after a restart, aborted, and retried', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'fleet-pause-'));
+  const [front = 0, a = 0, b = 0] = await freePorts(3);
+  const repository = new PliableRepository(join(dir, 'pliable'));
+  repository.release({ version: '1.0.0' });
+  // Long enough to be paused in the middle of a host.
+  repository.release({ version: '1.1.0', hooks: 'before_start: { command: [sleep, "2"] }' });
+  const fleet = await LocalFleet.create({
+    dir,
+    hosts: [
+      { host: 'a', labels: { role: 'web', port: a } },
+      { host: 'b', labels: { role: 'web', port: b } },
+    ],
+    config: `data: ./data
+services:
+  pliable: { source: { git: ./pliable, ref: main } }
+balancers:
+  front: { kind: embedded, listen: "127.0.0.1:${front}" }
+environments:
+  production:
+    services:
+      pliable:
+        hosts: { role: web }
+        balancer: { name: front, backend: pliable, address: "127.0.0.1:{label.port}" }
+        strategy: { settle: 0s, drain: 1s, unhide: 5s }
+        values: { PORT: { label: port } }
+`,
+  });
+  t.teardown(async () => {
+    await fleet.stop();
+    fleet.remove();
+  });
+  await fleet.start();
+  const steps = async (deployment: number): Promise<StepRow[]> => {
+    const response = await fetch(`${fleet.url}/api/deployments/${deployment}`).catch(() => null);
+    return response?.ok ? ((await response.json()) as { steps: StepRow[] }).steps : [];
+  };
+  const until = (deployment: number, host: string, kind: string, state: StepRow['state']) =>
+    waitUntil(`${kind} of ${host} is ${state} in deployment ${deployment}`, async () =>
+      (await steps(deployment)).some(
+        (step) => step.host === host && step.kind === kind && step.state === state,
+      ),
+    );
+  const begunOnB = async (deployment: number) =>
+    (await steps(deployment)).filter(
+      ({ host, kind, state }) => host === 'b' && kind !== 'stage' && state !== 'pending',
+    );
+
+  t.equal((await fleet.run(['deploy', 'pliable', '--ref', 'v1.0.0'])).code, 0);
+  const none = await fleet.run(['retry', '1']);
+  t.match([none.code, none.stdout], [0, 'every host succeeded: nothing to do\n']);
+  t.match(await fleet.run(['pause', '1']), { code: 3, stderr: /has ended: succeeded/ });
+  t.match(await fleet.run(['resume', '99']), { code: 2, stderr: /no deployment 99/ });
+
+  const deploying = fleet.run(['deploy', 'pliable']);
+  await until(2, 'a', 'restart', 'running');
+  t.match(await fleet.run(['resume', '2']), { code: 3, stderr: /not paused/ });
+  t.match(await fleet.run(['pause', '2', '-m', 'the graphs first']), { code: 0, stdout: /fleet resume 2/ });
+  await until(2, 'a', 'record', 'done');
+  t.match((await fleet.run(['status'])).stdout, /deployment 2 of 1\.1\.0 is paused, .*: fleet resume 2$/m);
+  t.match(await fleet.run(['deploy', 'pliable']), {
+    code: 3,
+    stderr: /deployment 2, paused[\s\S]*fleet resume 2/,
+  });
+  await fleet.controller!.stop('SIGTERM');
+  t.equal(await fleet.controller!.ended, 0, 'it parks while it is paused');
+  await fleet.startController();
+  await waitUntil(
+    'both are back',
+    async () => (await fleet.isConnected('a')) && (await fleet.isConnected('b')),
+  );
+  t.match((await fleet.run(['recap', '2'])).stdout, /^it is paused: fleet resume 2$/m);
+  t.strictSame(await begunOnB(2), [], 'the next host was not begun');
+  t.equal((await fleet.run(['resume', '2'])).code, 0);
+  const resumed = await deploying;
+  t.equal(resumed.code, 0);
+  for (const line of [
+    /^note .* pauses it: the graphs first; .*fleet resume 2$/m,
+    /^note .* it stays paused: fleet resume 2 goes on$/m,
+    /^going on: .* resumes it$/m,
+    /^b +: .*running=1\.1\.0$/m,
+  ])
+    t.match(resumed.stdout, line);
+
+  const back = fleet.run(['deploy', 'pliable', '--version', '1.0.0', '--soak', '1s']);
+  await until(3, 'a', 'settle', 'running');
+  await fleet.run(['pause', '3']);
+  await until(3, 'a', 'record', 'done');
+  t.equal((await fleet.run(['abort', '3'])).code, 0);
+  t.match(await back, { code: 1, stdout: /^b +: ok=0 .*running=1\.1\.0$/m });
+  const retried = await fleet.run(['retry', '3']);
+  t.equal(retried.code, 0);
+  t.match(retried.stdout, /^note +retries deployment 3$/m);
+  t.match(retried.stdout, /RECAP pliable 1\.0\.0 production, deployment 4, .*\nb +: .*running=1\.0\.0\n$/);
+});
