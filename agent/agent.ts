@@ -49,7 +49,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const hangingUp = new AbortController();
   const host: Host = { ...options.host, leaving: leaving.signal };
   const journal = await openJournal(options.journal, host.now);
-  const commands = createCommands({ journal, epochs: await openEpochs(options.epochs), log });
+  const epochs = await openEpochs(options.epochs);
+  const commands = createCommands({ journal, epochs, log });
   await putInOrder(host);
 
   const handlers: Handlers<AgentMethods> = {
@@ -71,7 +72,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
         handlers,
         receive,
       });
-      await session.ask('hello', await sayHello(host, labels), { timeoutMs: HELLO_MS });
+      await session.ask('hello', await sayHello(host, labels, epochs), { timeoutMs: HELLO_MS });
       return session;
     },
   });

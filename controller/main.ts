@@ -8,6 +8,7 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import { pino } from 'pino';
 import { createAgents } from './agents/agents.ts';
 import { createApi } from './api/server.ts';
+import { Backups } from './backup/backups.ts';
 import { openBalancers } from './balancers.ts';
 import { clearWork } from './build/build.ts';
 import { loadConfig } from './config/config.ts';
@@ -64,7 +65,10 @@ async function runController(file: string): Promise<void> {
   dir('.');
   const unlock = lockData(config.data);
   const log = pino({ level: process.env.FLEET_LOG ?? 'info' }, pino.destination({ fd: 2, sync: true }));
-  const store = await createStore(join(config.data, 'fleet.sqlite'));
+  const store = await createStore(join(config.data, 'fleet.sqlite'), ({ code, message, next }) => {
+    log.fatal({ code, next }, `${message}; the controller ends`);
+    process.exit(1);
+  });
   const balancers = await openBalancers(config, store.hosts, dir('balancers'));
 
   const parking = new AbortController();
@@ -76,6 +80,12 @@ async function runController(file: string): Promise<void> {
     fleet: store.fleet,
     log,
     onHello: async (hello) => {
+      const seen = hello.epochs?.[store.fleet] ?? 0;
+      if (await store.raiseEpochAbove(seen))
+        log.warn(
+          { host: hello.host, seen, epoch: store.epoch },
+          'this agent has a later history than the database: the epoch is raised above it',
+        );
       await store.hosts.save(hello);
       await balancers.refresh();
     },
@@ -100,8 +110,9 @@ async function runController(file: string): Promise<void> {
   const dirs = { git: dir('git'), work: dir('work'), artifacts: dir('artifacts'), logs: dir('logs') };
   await clearWork(dirs.work);
   const deployer = new Deployer(deps, { store, config, turns, clock: realClock, dirs });
+  const backups = new Backups({ store, balancers: dir('balancers'), version: packageJson.version });
   const api = await createApi(
-    { ...deps, deployer, startedAt: new Date(), version: packageJson.version },
+    { ...deps, deployer, backups, startedAt: new Date(), version: packageJson.version },
     log,
     server,
   );
@@ -128,7 +139,7 @@ async function runController(file: string): Promise<void> {
     log.info({ signal }, 'stopping: deployments park and go on at the next start');
     parking.abort();
     const late = setTimeout(() => process.exit(0), PARK_MS);
-    void deployer.idle().then(async () => {
+    void Promise.all([deployer.idle(), backups.idle()]).then(async () => {
       await close();
       clearTimeout(late);
       process.exit(0);

@@ -46,6 +46,9 @@ export const CODES = {
   },
   data_in_use: { http: 500, exit: 2, means: 'another controller uses this data directory' },
   newer_database: { http: 500, exit: 2, means: 'the database was written by a newer program' },
+  bad_database: { http: 500, exit: 2, means: 'the controller’s database is damaged or cannot be used' },
+  data_exists: { http: 409, exit: 2, means: 'the data directory holds a database already' },
+  backup_exists: { http: 409, exit: 2, means: 'there is something already where the backup should go' },
   // the source does not build
   build_failed: { http: 422, exit: 1, means: 'the build command failed' },
   test_failed: { http: 422, exit: 1, means: 'the package test failed' },
@@ -61,6 +64,12 @@ export const CODES = {
     means: 'the deployment ended before it was planned: it has no hosts to retry',
   },
   stopping: { http: 503, exit: 3, means: 'the controller is shutting down' },
+  database_full: {
+    http: 507,
+    exit: 3,
+    means: 'the disk of the controller’s database is full; what it has acknowledged is there',
+  },
+  database_busy: { http: 503, exit: 3, means: 'another process holds the controller’s database' },
   controller_unreachable: { http: 503, exit: 4, means: 'no controller answers at this address' },
   // on the way to a host, or on it
   unreachable: { http: 502, exit: 1, means: 'the host’s agent is not connected' },
@@ -71,7 +80,7 @@ export const CODES = {
   bad_message: { http: 400, exit: 1, means: 'the peer sent something that does not decode' },
   version_mismatch: { http: 400, exit: 1, means: 'controller and agent have no protocol version in common' },
   name_in_use: { http: 409, exit: 1, means: 'another agent is connected under this host name' },
-  disk_full: { http: 507, exit: 1, means: 'the disk has no room for the release' },
+  disk_full: { http: 507, exit: 1, means: 'the disk has no room for the release or the backup' },
   transfer_failed: { http: 502, exit: 1, means: 'the release did not arrive whole' },
   bad_archive: { http: 422, exit: 1, means: 'the archive is not what its manifest says' },
   no_release: { http: 409, exit: 1, means: 'the release is not on the host' },
@@ -91,6 +100,12 @@ export const CODES = {
   balancer_refused: { http: 502, exit: 1, means: 'the balancer did not do what it was told' },
   drain_timeout: { http: 504, exit: 1, means: 'sessions were still open when the drain’s time was up' },
   aborted: { http: 409, exit: 1, means: 'somebody aborted the deployment' },
+  controller_restored: {
+    http: 409,
+    exit: 1,
+    means: 'the controller was restored from a backup that was made during the deployment',
+  },
+  bad_backup: { http: 422, exit: 1, means: 'the folder is no backup, or not as it was written' },
   internal: { http: 500, exit: 1, means: 'a fault in fleet itself' },
 } as const satisfies Record<string, { http: number; exit: number; means: string }>;
 

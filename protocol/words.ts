@@ -47,6 +47,9 @@ export const values = z.record(variableName, variableValue);
 /** Declared variables with their values on one host. */
 export type Values = z.infer<typeof values>;
 
+/** Made with a controller's database: a fresh one is another fleet. */
+export const fleetId = z.string().regex(/^[0-9a-f-]{36}$/);
+
 /** sha256 of something, lower-case hex, 64 characters. */
 export const digest = z.string().regex(/^[0-9a-f]{64}$/);
 

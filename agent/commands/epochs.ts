@@ -7,6 +7,8 @@ import { ifThere, writeDurably } from '../disk/durable.ts';
 export interface Epochs {
   /** On disk before it returns. Throws `stale_epoch`. */
   admit(command: Command): Promise<void>;
+  /** By fleet. */
+  highest(): Record<string, number>;
 }
 
 export async function openEpochs(path: string): Promise<Epochs> {
@@ -28,6 +30,7 @@ export async function openEpochs(path: string): Promise<Epochs> {
   }
 
   return {
+    highest: () => Object.fromEntries(highest),
     admit(command) {
       const admitted = turn.then(() => admitNext(command));
       turn = admitted.catch(() => undefined);

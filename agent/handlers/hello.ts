@@ -4,12 +4,17 @@ import { bootId } from '@fleet/process/proc.ts';
 import { PROTOCOL } from '@fleet/protocol/messages/hello.ts';
 import type { ControllerMethods, Request } from '@fleet/protocol/messages/methods.ts';
 import type { Labels } from '@fleet/protocol/words.ts';
+import type { Epochs } from '../commands/epochs.ts';
 import { freeBytes } from '../disk/room.ts';
 import type { Host } from '../host.ts';
 import self from '../package.json' with { type: 'json' };
 import { homeOf, listReleases, listServices, readCurrent } from '../releases/layout.ts';
 
-export async function sayHello(host: Host, labels: Labels): Promise<Request<ControllerMethods, 'hello'>> {
+export async function sayHello(
+  host: Host,
+  labels: Labels,
+  epochs: Epochs,
+): Promise<Request<ControllerMethods, 'hello'>> {
   const services = await listServices(host.root);
   return {
     protocol: PROTOCOL,
@@ -17,6 +22,7 @@ export async function sayHello(host: Host, labels: Labels): Promise<Request<Cont
     host: host.name,
     instance: host.instance,
     labels,
+    epochs: epochs.highest(),
     platform: `${process.platform}-${process.arch}`,
     bootId: bootId(),
     services: await Promise.all(

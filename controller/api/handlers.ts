@@ -1,5 +1,6 @@
 /** What a route's handler is given and gives: typed over the table of routes, so that a route without a handler does not compile. */
 import type { Body, Params, Query, Reply, RouteName } from '@fleet/protocol/api/routes.ts';
+import type { Backups } from '../backup/backups.ts';
 import type { Deps } from '../deploy/context.ts';
 import type { Deployer } from '../deploy/deployer.ts';
 
@@ -16,6 +17,7 @@ export type Handlers<N extends RouteName = RouteName> = { [K in N]: Handler<K> }
 /** What the API needs of the controller. */
 export interface Served extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs'> {
   deployer: Deployer;
+  backups: Backups;
   startedAt: Date;
   version: string;
 }

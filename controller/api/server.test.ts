@@ -1,12 +1,16 @@
 import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
 import { createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { BY_HEADER, EVENTS_PATH, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
 import { CODES } from '@fleet/protocol/errors.ts';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { z } from 'zod';
+import { Backups } from '../backup/backups.ts';
 import { fleets, NEW, OLD, type Setting } from '../deploy/fleet.fixture.ts';
 import { buildTopic, deploymentTopic } from '../store/events.ts';
 import type { Served } from './handlers.ts';
@@ -19,7 +23,9 @@ const makeFleet = await fleets(t);
 async function serve(t: Test, setting: Setting = {}, more: Partial<Served> = {}) {
   const fleet = await makeFleet(t, setting);
   const { deployer, deps, store } = await fleet.controller();
-  const served: Served = { ...deps, deployer, startedAt: new Date(), version: '0.1.0', ...more };
+  const backups = new Backups({ store, balancers: t.testdir(), version: '0.1.0' });
+  t.teardown(() => backups.idle());
+  const served: Served = { ...deps, deployer, backups, startedAt: new Date(), version: '0.1.0', ...more };
   const api = await createApi(served, pino({ level: 'silent' }), createServer());
   t.teardown(() => api.close());
   await api.listen({ host: '127.0.0.1', port: 0 });
@@ -105,6 +111,13 @@ const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Ask
     good: { path: '/api/deployments/1/retry', body: { why: 'once more' } },
     unknown: { path: '/api/deployments/999/retry', body: {} },
   },
+  'backups.start': {
+    good: {
+      path: '/api/backups',
+      body: { directory: join(mkdtempSync(join(tmpdir(), 'fleet-api-')), 'backup') },
+    },
+  },
+  'backups.show': { good: { path: '/api/backups/1' }, unknown: { path: '/api/backups/999' } },
   'deployments.output': {
     good: { path: '/api/deployments/1/steps/5/output' },
     unknown: { path: '/api/deployments/999/steps/1/output' },

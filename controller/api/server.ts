@@ -18,6 +18,7 @@ import {
   serializerCompiler,
   validatorCompiler,
 } from 'fastify-type-provider-zod';
+import { backups } from './backups.ts';
 import { builds } from './builds.ts';
 import { deployments } from './deployments.ts';
 import { streamEvents } from './events.ts';
@@ -72,6 +73,7 @@ function addRoutes(app: FastifyInstance, served: Served): void {
     ...hosts(served),
     ...builds(served),
     ...deployments(served),
+    ...backups(served),
   };
   for (const [name, route] of Object.entries(ROUTES) as Array<[RouteName, Route]>) {
     const { method, path, summary, params, query, body, reply } = route;

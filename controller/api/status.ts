@@ -3,6 +3,7 @@ import type { Status } from '@fleet/protocol/api/fleet.ts';
 import { checkNames, fillTemplate, hostsOf, type Placed } from '../config/config.ts';
 import type { HiddenHost } from '../store/hidden.ts';
 import type { HostRecord } from '../store/hosts.ts';
+import { onHost } from '../store/rollbackPoints.ts';
 import type { Handlers, Served } from './handlers.ts';
 
 type Service = Status['services'][number];
@@ -16,7 +17,7 @@ export function status(served: Served): Handlers<'status.show'> {
     'status.show': async ({ query }) => {
       checkNames(served.config, query);
       const known = await store.hosts.list();
-      const [hidden, locks] = [await store.hidden.list(), await store.locks.list()];
+      const hidden = await store.hidden.list();
       const placed = placements(served, query);
       const services = placed.map(async (place): Promise<Service> => {
         const { service, environment } = place;
@@ -24,11 +25,19 @@ export function status(served: Served): Handlers<'status.show'> {
         const own = hidden.filter(
           (record) => record.service === service && record.environment === environment,
         );
-        const hosts = await Promise.all(
+        const looked = await Promise.all(
           hostsOf(place, known).map((host) => statusOf(served, place, host, servers, own)),
         );
+        // Only now: what a deployment that runs has put on a host is verified at its end.
+        const lock = (await store.locks.list()).find(
+          (each) => each.service === service && each.environment === environment,
+        );
+        const verified = lock ? null : await store.rollbackPoints.verified(service, environment);
+        const hosts = looked.map(({ current, ...host }): StatusHost => {
+          const known = current === null || verified === null || verified.has(onHost(current, host.host));
+          return { ...host, note: host.note ?? (known ? null : unrecorded(store.restoredFrom, current)) };
+        });
         const versions = new Set(hosts.map((host) => host.running));
-        const lock = locks.find((each) => each.service === service && each.environment === environment);
         const deployment = lock && (await store.deployments.get(lock.deployment));
         return {
           service,
@@ -77,7 +86,7 @@ async function statusOf(
   host: HostRecord,
   servers: ServerState[] | null,
   hidden: readonly HiddenHost[],
-): Promise<StatusHost> {
+): Promise<StatusHost & { current: string | null }> {
   const { service } = place;
   const connected = agents.isConnected(host.host);
   const report = connected
@@ -85,16 +94,22 @@ async function statusOf(
     : null;
   const name = place.balancer && fillTemplate(place.balancer.server, host);
   const record = hidden.find((each) => each.host === host.host);
+  const last = host.services.find((each) => each.service === service)?.current ?? null;
   return {
     host: host.host,
     connected,
-    running:
-      report?.running ??
-      (connected ? null : (host.services.find((each) => each.service === service)?.current ?? null)),
+    running: report?.running ?? (connected ? null : last),
     state: report?.state ?? 'unknown',
     balancer: name === undefined ? null : shown(servers?.find((server) => server.name === name)),
     note: record === undefined ? null : `${record.reason}, since ${record.since}`,
+    current: report === null ? last : report.current,
   };
+}
+
+/** For a host that has what no deployment of this database verified there. */
+function unrecorded(restoredFrom: string | null, current: string): string {
+  const unknown = `the controller's database does not know that ${current} was verified here`;
+  return restoredFrom === null ? unknown : `${unknown}: the host is later than the backup of ${restoredFrom}`;
 }
 
 function shown(server: ServerState | undefined): StatusHost['balancer'] {

@@ -10,6 +10,7 @@ import type { z } from 'zod';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import { abortedUnplanned } from '../store/deployments.ts';
 import { deploymentTopic } from '../store/events.ts';
+import { isStoreFault } from '../store/faults.ts';
 import type { Deps } from './context.ts';
 import { rowsOf } from './course.ts';
 import { endWithRecap } from './finish.ts';
@@ -21,7 +22,10 @@ import { run } from './run.ts';
 
 export type RollbackRequest = z.infer<typeof rollbackRequest>;
 
-/** Never rejects for a reason of the deployment's own: that ends it, with its recap. `signal` stops it until it is planned. */
+/**
+ * Never rejects for a reason of the deployment's own: that ends it, with its recap. Rejects with a fault of the store, and can be
+ * called again when that is over. `signal` stops it until it is planned.
+ */
 export async function carryOut(id: number, deps: Deps, builder: Builder, signal: AbortSignal): Promise<void> {
   const { store } = deps;
   try {
@@ -30,6 +34,7 @@ export async function carryOut(id: number, deps: Deps, builder: Builder, signal:
     await run(id, deps);
   } catch (thrown) {
     if (thrown instanceof Parked || deps.parking.aborted) return;
+    if (isStoreFault(thrown)) throw thrown;
     const { code, message, next, data } = asFleetError(thrown);
     if (code === 'internal')
       deps.log.error({ err: thrown, deployment: id }, 'a deployment failed unforeseen');

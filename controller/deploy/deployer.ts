@@ -5,6 +5,7 @@ import type { PlanReply, PlanRequest } from '@fleet/protocol/api/plans.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { checkService } from '../config/config.ts';
 import { buildTopic, deploymentTopic } from '../store/events.ts';
+import { isStoreFault } from '../store/faults.ts';
 import { carryOut, type RollbackRequest } from './carryOut.ts';
 import type { Deps } from './context.ts';
 import { prepare, type Targeted, target } from './prepare.ts';
@@ -12,6 +13,9 @@ import { previousGood } from './previous.ts';
 import { type Builder, buildVersion, existing, type Wanted } from './resolve.ts';
 import { retryOf } from './retry.ts';
 import { says } from './step.ts';
+
+/** Between two tries to write what could not be written: the disk is full, or somebody else holds the database. */
+const STORE_RETRY_MS = 2000;
 
 type Work = (signal: AbortSignal) => Promise<void>;
 
@@ -173,10 +177,30 @@ export class Deployer {
   #go(topic: string, work: Work): void {
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.#deps.parking]);
-    const done = work(signal)
+    const done = this.#seeThrough(topic, work, signal)
       .catch((error: unknown) => this.#deps.log.error({ err: error, topic }, 'ended unforeseen'))
       .finally(() => this.#running.delete(topic));
     this.#running.set(topic, { done, stop });
+  }
+
+  /** While nothing can be written it waits, and then goes on from what is stored, as after a restart. */
+  async #seeThrough(topic: string, work: Work, signal: AbortSignal): Promise<void> {
+    const { clock, log, parking, store } = this.#deps;
+    for (;;) {
+      try {
+        return await work(signal);
+      } catch (error) {
+        if (!isStoreFault(error)) throw error;
+        log.warn(
+          { topic, code: error.code },
+          `${error.message}: trying again every ${STORE_RETRY_MS / 1000}s`,
+        );
+        const text = `${error.message}; it goes on by itself when that is over`;
+        store.events.tell(topic, { type: 'note', host: null, text });
+        await clock.sleep(STORE_RETRY_MS, parking).catch(() => {});
+        if (parking.aborted) return;
+      }
+    }
   }
 }
 

@@ -25,7 +25,7 @@ export async function finish(course: Course): Promise<void> {
 }
 
 /** Ends a deployment, planned or not, with its recap and exit status. */
-export async function endWithRecap(id: number, deps: Deps): Promise<void> {
+export async function endWithRecap(id: number, deps: Pick<Deps, 'store'>): Promise<void> {
   const recap = await computeRecap(id, deps, { ending: true });
   const { state, exit } = recap;
   await deps.store.deployments.end(id, { state, exit }, { type: 'deployment.ended', recap });

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { StepKind } from '@fleet/protocol/api/plans.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Outcome } from '@fleet/protocol/words.ts';
-import { type Failure, keepFailure } from '../store/deployments.ts';
+import { type DeploymentRecord, type Failure, keepFailure } from '../store/deployments.ts';
 import { deploymentTopic } from '../store/events.ts';
+import { isStoreFault } from '../store/faults.ts';
 import type { StepRecord } from '../store/steps.ts';
 import { within } from './clock.ts';
 import type { Deps, StepContext, StepResult } from './context.ts';
@@ -38,6 +39,7 @@ export async function performStep(course: Course, record: StepRecord): Promise<v
     result = await drive(kind, contextOf(course, record));
   } catch (thrown) {
     if (deps.parking.aborted) throw new Parked();
+    if (isStoreFault(thrown)) throw thrown;
     error = asFleetError(thrown);
     if (error.code === 'internal')
       deps.log.error({ err: thrown, deployment: deployment.id, step }, 'a step failed unforeseen');
@@ -110,7 +112,7 @@ function contextOf(course: Course, record: StepRecord): StepContext {
       await deps.store.steps.remember(deployment.id, step, memo);
     },
     command: (part) => ({
-      id: `${deps.store.fleet}:${deployment.id}:${step}${part === undefined ? '' : `:${part}`}`,
+      id: [deps.store.fleet, lifeOf(deployment), step, part].filter((each) => each !== undefined).join(':'),
       fleet: deps.store.fleet,
       epoch: deps.store.epoch,
       why: `deployment ${deployment.id}`,
@@ -131,6 +133,14 @@ function contextOf(course: Course, record: StepRecord): StepContext {
         unit,
       }),
   };
+}
+
+/**
+ * A database that was restored gives the numbers of lost deployments a second time, and agents would answer for the lost
+ * ones from their journals: the moment of its start tells them apart.
+ */
+function lifeOf({ id, startedAt }: DeploymentRecord): string {
+  return `${id}.${Date.parse(startedAt).toString(36)}`;
 }
 
 /** A host that was there and is lost gets its time to come back; asked again with the same command, it answers once. */
@@ -188,6 +198,11 @@ async function keepOutput(
   output: string | undefined,
 ): Promise<void> {
   if (output === undefined || output === '') return;
-  await mkdir(join(deps.outputs, String(deployment)), { recursive: true });
-  await writeFile(outputPath(deps.outputs, deployment, step), output);
+  try {
+    await mkdir(join(deps.outputs, String(deployment)), { recursive: true });
+    await writeFile(outputPath(deps.outputs, deployment, step), output);
+  } catch (error) {
+    // A full disk. The step has acted, and how it ended counts for more than what it printed.
+    deps.log.warn({ err: error, deployment, step }, 'not kept: the output of a step');
+  }
 }

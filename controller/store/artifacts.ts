@@ -1,4 +1,5 @@
 /** Artifacts: the versions that have been built, and where their files lie. */
+import { basename, join } from 'node:path';
 import type { Selectable } from 'kysely';
 import type { Db } from './open.ts';
 import type { Tables } from './tables.ts';
@@ -47,6 +48,23 @@ export class Artifacts {
         conflict.columns(['service', 'version']).doUpdateSet({ source_key: artifact.sourceKey }),
       )
       .execute();
+  }
+
+  /** The files of every version lie in another folder now, by service, under the names that they had. */
+  async moveFiles(folder: string): Promise<void> {
+    await this.#db.transaction().execute(async (trx) => {
+      const rows = await trx.selectFrom('artifacts').selectAll().execute();
+      for (const { service, version, artifact_path, manifest_path } of rows)
+        await trx
+          .updateTable('artifacts')
+          .set({
+            artifact_path: join(folder, service, basename(artifact_path)),
+            manifest_path: join(folder, service, basename(manifest_path)),
+          })
+          .where('service', '=', service)
+          .where('version', '=', version)
+          .execute();
+    });
   }
 
   async byVersion(service: string, version: string): Promise<ArtifactRecord | undefined> {

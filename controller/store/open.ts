@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import Database from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
+import { findDamage } from './damage.ts';
+import { faultOf, guardDatabase, type OnBroken, unusable } from './faults.ts';
 import type { Tables } from './tables.ts';
 
 export type Db = Kysely<Tables>;
@@ -16,20 +18,49 @@ export interface OpenedStore {
   /** This fleet's id: made with the database, so that a fresh one is another fleet to the agents. */
   fleet: string;
   /** Raised at each start; agents refuse commands of an earlier one. */
-  epoch: number;
+  readonly epoch: number;
+  /** When the backup was made that this database was restored from; null where it was not. */
+  restoredFrom: string | null;
+  /** For an agent that has obeyed a later epoch than this one. False where it has not, and nothing is written. */
+  raiseEpochAbove(seen: number): Promise<boolean>;
+  /** Writes a consistent copy of the database to a new file, while it is used. */
+  copyTo(file: string): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function openStore(file: string): Promise<OpenedStore> {
+/** `onBroken`: damage, or an error of the disk, at run time. What is not synced now may never be: nothing is tried again. */
+export async function openStore(file: string, onBroken: OnBroken = () => {}): Promise<OpenedStore> {
   const sqlite = connect(file);
   try {
     migrate(sqlite, file);
-    const { fleet, epoch } = nextEpoch(sqlite);
-    const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: sqlite }) });
-    return { db, fleet, epoch, close: () => db.destroy() };
+    const { fleet, epoch, restoredFrom } = nextEpoch(sqlite);
+    const database = guardDatabase(sqlite, file, onBroken);
+    const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) });
+    let current = epoch;
+    return {
+      db,
+      fleet,
+      restoredFrom,
+      get epoch() {
+        return current;
+      },
+      async raiseEpochAbove(seen) {
+        if (seen <= current) return false;
+        const next = seen + 1;
+        await db
+          .updateTable('meta')
+          .set({ value: String(next) })
+          .where('key', '=', 'epoch')
+          .execute();
+        current = Math.max(current, next);
+        return true;
+      },
+      copyTo: async (to) => void (await sqlite.backup(to)),
+      close: () => db.destroy(),
+    };
   } catch (error) {
     sqlite.close();
-    throw error;
+    throw faultOf(error, file) ?? error;
   }
 }
 
@@ -46,23 +77,18 @@ function connect(file: string): Database.Database {
     sqlite.pragma('foreign_keys = ON');
     sqlite.pragma('busy_timeout = 200');
   } catch (cause) {
-    throw damaged(file, cause instanceof Error ? cause.message : String(cause), cause);
+    throw (
+      faultOf(cause, file) ?? unusable(file, cause instanceof Error ? cause.message : String(cause), cause)
+    );
   }
   const wanted = { journal_mode: 'wal', synchronous: 2, foreign_keys: 1, busy_timeout: 200 };
   for (const [name, value] of Object.entries(wanted)) {
     const actual = sqlite.pragma(name, { simple: true });
-    if (actual !== value) throw damaged(file, `${name} is ${String(actual)}, not ${value}`);
+    if (actual !== value) throw unusable(file, `${name} is ${String(actual)}, not ${value}`);
   }
-  const check = sqlite.pragma('quick_check', { simple: true });
-  if (check !== 'ok') throw damaged(file, String(check));
+  const damage = findDamage(sqlite);
+  if (damage !== null) throw unusable(file, damage);
   return sqlite;
-}
-
-function damaged(file: string, what: string, cause?: unknown): FleetError {
-  return new FleetError('internal', `the database ${file} cannot be used: ${what}`, {
-    next: 'restore it from a backup, or move it away to begin with an empty one',
-    cause,
-  });
 }
 
 const MIGRATIONS = join(import.meta.dirname, 'migrations');
@@ -89,7 +115,11 @@ function migrate(sqlite: Database.Database, file: string): void {
   })();
 }
 
-function nextEpoch(sqlite: Database.Database): { fleet: string; epoch: number } {
+function nextEpoch(sqlite: Database.Database): {
+  fleet: string;
+  epoch: number;
+  restoredFrom: string | null;
+} {
   return sqlite.transaction(() => {
     const read = (key: string) =>
       (sqlite.prepare('select value from meta where key = ?').get(key) as { value: string } | undefined)
@@ -101,6 +131,6 @@ function nextEpoch(sqlite: Database.Database): { fleet: string; epoch: number } 
     const epoch = Number(read('epoch') ?? 0) + 1;
     write.run('fleet', fleet);
     write.run('epoch', String(epoch));
-    return { fleet, epoch };
+    return { fleet, epoch, restoredFrom: read('restored_from') ?? null };
   })();
 }

@@ -47,7 +47,22 @@ export class RollbackPoints {
       leftBy: row.left_by,
     }));
   }
+
+  /** Every version that was ever verified, by `onHost`. */
+  async verified(service: string, environment: string): Promise<Set<string>> {
+    const rows = await this.#db
+      .selectFrom('rollback_points')
+      .select(['host', 'version'])
+      .distinct()
+      .where('service', '=', service)
+      .where('environment', '=', environment)
+      .execute();
+    return new Set(rows.map(({ host, version }) => onHost(version, host)));
+  }
 }
+
+/** How a host and a version are named together in `verified`. */
+export const onHost = (version: string, host: string) => `${version} on ${host}`;
 
 /** Part of the transaction that ends a `record` step. */
 export async function addRollbackPoint(trx: Kysely<Tables>, point: NewPoint): Promise<void> {

@@ -1,13 +1,17 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Envelope } from '@fleet/protocol/api/events.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import Database from 'better-sqlite3';
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
+import { inspectCopy } from './copy.ts';
+import { Events } from './events.ts';
 import { openStore } from './open.ts';
 import { addRollbackPoint, leaveVersion } from './rollbackPoints.ts';
 import { asked, note, samplePlan, sampleRecap } from './samples.fixture.ts';
@@ -59,9 +63,13 @@ t.test('a file that is no database is said to be none', async (t) => {
   const dir = t.testdir();
   const file = join(dir, 'garbage.sqlite');
   await writeFile(file, randomBytes(8192));
-  const refused = { code: 'internal', message: new RegExp(`${file} cannot be used`), next: /backup/ };
+  const refused = {
+    code: 'bad_database',
+    message: new RegExp(`${file} cannot be used`),
+    next: /fleet restore/,
+  };
   await t.rejects(createStore(file), refused);
-  await t.rejects(createStore(join(dir, 'no', 'folder.sqlite')), { code: 'internal', next: /backup/ });
+  await t.rejects(createStore(join(dir, 'no', 'folder.sqlite')), { code: 'bad_database', next: /backup/ });
 });
 
 t.test('damage in the middle is noticed when it is opened', async (t) => {
@@ -76,7 +84,11 @@ t.test('damage in the middle is noticed when it is opened', async (t) => {
   for (let at = Math.floor(size / 8192) * 4096; at < size; at += 4096)
     await handle.write(randomBytes(64), 0, 64, at);
   await handle.close();
-  await t.rejects(createStore(file), { code: 'internal', message: /cannot be used/ });
+  await t.rejects(createStore(file), {
+    code: 'bad_database',
+    message: /cannot be used/,
+    next: /fleet restore/,
+  });
 });
 
 t.test('the epoch rises with each start, the fleet stays', async (t) => {
@@ -95,6 +107,110 @@ t.test('the epoch rises with each start, the fleet stays', async (t) => {
   );
   const other = await storeIn(t, join(t.testdir(), 'other.sqlite'));
   t.not(other.fleet, first?.fleet, 'a fresh database is another fleet');
+});
+
+t.test('the epoch rises above what an agent has obeyed, for good', async (t) => {
+  const file = fileIn(t);
+  const store = await createStore(file);
+  t.equal(await store.raiseEpochAbove(0), false, 'an agent that has never obeyed');
+  t.equal(await store.raiseEpochAbove(1), false, 'its own epoch');
+  t.equal(store.epoch, 1);
+  t.same(await Promise.all([store.raiseEpochAbove(9), store.raiseEpochAbove(7)]), [true, true]);
+  t.equal(store.epoch, 10);
+  await store.close();
+  t.equal((await storeIn(t, file)).epoch, 11, 'it was stored');
+});
+
+t.test('a copy that is made while others write is one moment of the database', async (t) => {
+  const store = await storeIn(t);
+  const dir = t.testdir();
+  // Enough pages that the copy takes many steps.
+  for (let round = 0; round < 40; round++) await store.events.append(TOPIC, note('x'.repeat(40_000)));
+  let over = false;
+  let copies = 0;
+  const writing = (async () => {
+    const where = { service: 'segmenter', environment: 'production', host: 'a' };
+    while (!over) {
+      const id = await store.deployments.begin(asked);
+      const point = { ...where, deployment: id, version: `1.${id}.0`, identity: '0'.repeat(64), values: {} };
+      const recap = sampleRecap(id);
+      await store.deployments.end(
+        id,
+        { state: 'succeeded', exit: 0 },
+        { type: 'deployment.ended', recap },
+        (trx) => addRollbackPoint(trx, point),
+      );
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  for (; copies < 5; copies++) {
+    const file = join(dir, `copy-${copies}.sqlite`);
+    const before = (await store.deployments.list({ limit: 1 }))[0]?.id ?? 0;
+    await store.copyTo(file);
+    t.strictSame(inspectCopy(file), []);
+    t.notOk(existsSync(`${file}-wal`), 'one file');
+    const copy = await createStore(file);
+    t.equal(copy.fleet, store.fleet);
+    const deployments = await copy.deployments.list({ limit: 100_000 });
+    t.ok(deployments.length >= before, 'nothing that was there before is missing');
+    const ended = deployments.filter(({ state }) => state === 'succeeded');
+    t.equal((await copy.rollbackPoints.verified('segmenter', 'production')).size, ended.length);
+    t.equal((await copy.events.after(0, undefined, 100_000)).length, 40 + ended.length, 'both or neither');
+    t.equal((await copy.locks.list()).length, deployments.length - ended.length);
+    await copy.close();
+  }
+  over = true;
+  await writing;
+});
+
+t.test('a database that others hold, and one that breaks', async (t) => {
+  const file = fileIn(t);
+  const broken: FleetError[] = [];
+  const store = await createStore(file, (fault) => broken.push(fault));
+  t.teardown(() => store.close());
+  const other = new Database(file);
+  other.exec('begin immediate');
+  await t.rejects(store.deployments.begin(asked), { code: 'database_busy', message: new RegExp(file) });
+  await t.rejects(store.events.append(TOPIC, note('lost')), { code: 'database_busy' });
+  t.strictSame(await store.deployments.list({ limit: 5 }), [], 'it can be read meanwhile');
+  other.exec('rollback');
+  other.close();
+  t.ok(await store.deployments.begin(asked), 'nothing is left of the transaction that failed');
+  t.strictSame(broken, []);
+
+  const [, ...more] = await Promise.all([
+    store.events.append(TOPIC, note('x')),
+    ...Array.from({ length: 200 }, () => store.events.append(TOPIC, note('y'.repeat(4000)))),
+  ]);
+  t.equal(more.length, 200);
+  await store.close();
+  const again = await createStore(file, (fault) => broken.push(fault));
+  t.teardown(() => again.close());
+  const handle = await open(file, 'r+');
+  const { size } = await handle.stat();
+  for (let at = 4096; at < size; at += 4096) await handle.write(Buffer.alloc(4096, 0xff), 0, 4096, at);
+  await handle.close();
+  await t.rejects(again.events.after(0, undefined, 1000), {
+    code: 'bad_database',
+    message: /SQLITE_CORRUPT/,
+  });
+  t.match(broken, [{ code: 'bad_database', next: /fleet restore/ }], 'and the controller is told');
+});
+
+t.test('a database that may not grow', async (t) => {
+  const store = await openStore(fileIn(t));
+  t.teardown(() => store.close());
+  const events = new Events(store.db);
+  await events.append(TOPIC, note('small'));
+  const pages = Number(await pragma(store, 'page_count'));
+  await sql`pragma max_page_count = ${sql.raw(String(pages))}`.execute(store.db);
+  const large = note('x'.repeat(100_000));
+  await t.rejects(events.append(TOPIC, large), { code: 'database_full', next: /make room/ });
+  await t.rejects(events.append(TOPIC, large), { code: 'database_full' }, 'the same the second time');
+  t.equal((await events.after(0, undefined, 10)).length, 1);
+  await sql`pragma max_page_count = 1000000`.execute(store.db);
+  await events.append(TOPIC, large);
+  t.equal((await events.after(0, undefined, 10)).length, 2);
 });
 
 t.test('events are numbered, followed, and read again from a number', async (t) => {

@@ -3,6 +3,7 @@ import { Artifacts } from './artifacts.ts';
 import { Builds } from './builds.ts';
 import { Deployments } from './deployments.ts';
 import { Events } from './events.ts';
+import type { OnBroken } from './faults.ts';
 import { Hidden } from './hidden.ts';
 import { Hosts } from './hosts.ts';
 import { Locks } from './locks.ts';
@@ -10,7 +11,7 @@ import { type OpenedStore, openStore } from './open.ts';
 import { RollbackPoints } from './rollbackPoints.ts';
 import { Steps } from './steps.ts';
 
-export interface Store extends Pick<OpenedStore, 'fleet' | 'epoch' | 'close'> {
+export interface Store extends Omit<OpenedStore, 'db'> {
   artifacts: Artifacts;
   builds: Builds;
   deployments: Deployments;
@@ -22,13 +23,20 @@ export interface Store extends Pick<OpenedStore, 'fleet' | 'epoch' | 'close'> {
   steps: Steps;
 }
 
-export async function createStore(file: string): Promise<Store> {
-  const { db, fleet, epoch, close } = await openStore(file);
+/** See `openStore`. */
+export async function createStore(file: string, onBroken?: OnBroken): Promise<Store> {
+  const opened = await openStore(file, onBroken);
+  const { db } = opened;
   const events = new Events(db);
   return {
-    fleet,
-    epoch,
-    close,
+    fleet: opened.fleet,
+    get epoch() {
+      return opened.epoch;
+    },
+    restoredFrom: opened.restoredFrom,
+    raiseEpochAbove: opened.raiseEpochAbove,
+    copyTo: opened.copyTo,
+    close: opened.close,
     artifacts: new Artifacts(db),
     builds: new Builds(db, events),
     deployments: new Deployments(db, events),

@@ -9,7 +9,7 @@ export interface Verb {
 export interface VerbEntry {
   name: string;
   summary: string;
-  /** Absent for the other two programs, which bin/fleet.js starts itself. */
+  /** Absent for the other programs, which bin/fleet.js starts itself. */
   load?: () => Promise<Verb>;
 }
 
@@ -82,5 +82,13 @@ export const VERBS: Record<string, VerbEntry[]> = {
       summary: 'what a service, or a step of a deployment, printed',
       load: () => import('./verbs/logs.ts'),
     },
+  ],
+  Keep: [
+    {
+      name: 'backup',
+      summary: 'copy database and artifacts into a folder, at any time',
+      load: () => import('./verbs/backup.ts'),
+    },
+    { name: 'restore', summary: 'bring a backup back, with no controller running' },
   ],
 };

@@ -11,7 +11,7 @@ export const statusHost = z.strictObject({
   state: z.enum(['running', 'stopped', 'failed', 'unknown']),
   /** What the balancer itself says, null where there is none or it does not answer. */
   balancer: z.enum(['visible', 'hidden', 'down', 'unknown']).nullable(),
-  /** Why it is hidden, where fleet hid it. */
+  /** Why it is hidden, where fleet hid it; else whether it has what the controller's database does not know of. */
   note: z.string().nullable(),
 });
 export const status = {

@@ -1,5 +1,6 @@
 /** Every HTTP route there is. Server and client are both typed over this table: what is not in it does not exist. */
 import type { z } from 'zod';
+import * as backups from './backups.ts';
 import * as builds from './builds.ts';
 import * as deployments from './deployments.ts';
 import * as fleet from './fleet.ts';
@@ -97,6 +98,18 @@ export const ROUTES = {
     path: '/api/deployments/:id/steps/:step/output',
     summary: 'What a step’s programs printed',
     ...deployments.stepOutput,
+  },
+  'backups.start': {
+    method: 'POST',
+    path: '/api/backups',
+    summary: 'Back up the controller into a new folder on its machine',
+    ...backups.start,
+  },
+  'backups.show': {
+    method: 'GET',
+    path: '/api/backups/:id',
+    summary: 'How a backup stands',
+    ...backups.show,
   },
 } as const satisfies Record<string, Route>;
 
