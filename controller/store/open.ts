@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import Database from 'better-sqlite3';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, SqliteDialect, sql } from 'kysely';
 import { findDamage } from './damage.ts';
 import { faultOf, guardDatabase, type OnBroken, unusable } from './faults.ts';
 import type { Tables } from './tables.ts';
@@ -47,10 +47,12 @@ export async function openStore(file: string, onBroken: OnBroken = () => {}): Pr
       async raiseEpochAbove(seen) {
         if (seen <= current) return false;
         const next = seen + 1;
+        // Two agents may say hello at once: the higher one stays, whoever writes last.
         await db
           .updateTable('meta')
           .set({ value: String(next) })
           .where('key', '=', 'epoch')
+          .where(sql<number>`cast(value as integer)`, '<', next)
           .execute();
         current = Math.max(current, next);
         return true;

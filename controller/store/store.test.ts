@@ -167,7 +167,6 @@ t.test('a database that others hold, and one that breaks', async (t) => {
   const file = fileIn(t);
   const broken: FleetError[] = [];
   const store = await createStore(file, (fault) => broken.push(fault));
-  t.teardown(() => store.close());
   const other = new Database(file);
   other.exec('begin immediate');
   await t.rejects(store.deployments.begin(asked), { code: 'database_busy', message: new RegExp(file) });
@@ -178,22 +177,18 @@ t.test('a database that others hold, and one that breaks', async (t) => {
   t.ok(await store.deployments.begin(asked), 'nothing is left of the transaction that failed');
   t.strictSame(broken, []);
 
-  const [, ...more] = await Promise.all([
-    store.events.append(TOPIC, note('x')),
-    ...Array.from({ length: 200 }, () => store.events.append(TOPIC, note('y'.repeat(4000)))),
-  ]);
-  t.equal(more.length, 200);
+  for (let round = 0; round < 100; round++) await store.events.append(TOPIC, note('y'.repeat(1000)));
   await store.close();
-  const again = await createStore(file, (fault) => broken.push(fault));
-  t.teardown(() => again.close());
+  const opened = await openStore(file, (fault) => broken.push(fault));
+  t.teardown(() => opened.close());
   const handle = await open(file, 'r+');
   const { size } = await handle.stat();
   for (let at = 4096; at < size; at += 4096) await handle.write(Buffer.alloc(4096, 0xff), 0, 4096, at);
   await handle.close();
-  await t.rejects(again.events.after(0, undefined, 1000), {
-    code: 'bad_database',
-    message: /SQLITE_CORRUPT/,
-  });
+  // What was looked at when it was opened is still in memory.
+  await sql`pragma shrink_memory`.execute(opened.db);
+  const reading = new Events(opened.db).after(0, undefined, 1000);
+  await t.rejects(reading, { code: 'bad_database', message: /SQLITE_CORRUPT/ });
   t.match(broken, [{ code: 'bad_database', next: /fleet restore/ }], 'and the controller is told');
 });
 
