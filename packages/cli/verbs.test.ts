@@ -427,6 +427,51 @@ note: c is passed by
   );
 });
 
+t.test('backup', async (t) => {
+  const fake = await fakeFor(t);
+  const made = { takenAt: ISO, versions: 2, bytes: 4_200_000, missing: [] as string[] };
+  const whole = { backup: 1, directory: '/backups/monday', state: 'succeeded' as const, made, error: null };
+  let looks = 0;
+  fake.answer('backups.start', ({ body }) => {
+    t.equal(body.directory, '/backups/monday');
+    return { backup: 1 };
+  });
+  fake.answer('backups.show', () =>
+    looks++ % 2 === 0 ? { ...whole, state: 'running' as const, made: null } : whole,
+  );
+  await checkBoth(
+    t,
+    fake,
+    ['backup', '/backups/monday'],
+    whole,
+    `/backups/monday: backup of 2026-11-21 09:30, database and 2 versions, 4.2 MB, checked
+next: copy it to another machine; fleet restore /backups/monday brings it back
+`,
+  );
+  made.missing.push('segmenter 1.0.0');
+  fake.answer('backups.show', () => whole);
+  t.match(await runAt(fake, 'backup', '/backups/monday'), {
+    status: 0,
+    stderr: /the files of segmenter 1.0.0 are gone on the controller/,
+  });
+  const error = new FleetError('disk_full', 'no room left', { next: 'make room' }).toJSON();
+  fake.answer('backups.show', () => ({ ...whole, state: 'failed' as const, made: null, error }));
+  t.match(await runAt(fake, 'backup', '/backups/monday'), {
+    status: 1,
+    stderr: /no room left\nnext: make room/,
+  });
+});
+
+t.test('restore: wrong use', async (t) => {
+  t.match(await runFleet(['restore', '--help']), { status: 0, stdout: /Usage: fleet restore BACKUP/ });
+  t.match(await runFleet(['restore']), { status: 2, stderr: /name one backup/ });
+  t.match(await runFleet(['restore', 'a', 'b']), { status: 2, stderr: /name one backup/ });
+  t.match(await runFleet(['restore', 'a', '--force']), {
+    status: 2,
+    stderr: /--force.*\nnext: fleet restore --help/s,
+  });
+});
+
 t.test('build', async (t) => {
   const fake = await fakeFor(t);
   const release = {

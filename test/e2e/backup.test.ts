@@ -1,4 +1,5 @@
 /** A controller that is lost and comes back from a backup that is older than its hosts; and a database that cannot be written. */
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -272,3 +273,36 @@ t.test('the disk of the database is full', { skip: disk ? false : NO_MOUNT }, as
   ended(t, await run('deploy', 'pliable', '--ref', 'v1.1.0'), 0, 'running=1.1.0');
   t.ok(fleet.controller!.running());
 });
+
+const NO_STRACE = spawnSync('strace', ['-V']).error ? 'strace is not installed' : false;
+
+t.test(
+  'the disk of the database gives an error: the controller ends at once',
+  { skip: NO_STRACE },
+  async (t) => {
+    const { fleet, run } = await scene(t);
+    const { pid, ended: controllerEnded, log } = fleet.controller!;
+    const inject = [
+      '-f',
+      '-p',
+      String(pid),
+      '-e',
+      'trace=fsync,fdatasync',
+      '-e',
+      'inject=fsync,fdatasync:error=EIO',
+    ];
+    const strace = spawn('strace', inject, { stdio: ['ignore', 'ignore', 'pipe'] });
+    t.teardown(() => strace.kill());
+    let said = '';
+    strace.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    await waitUntil('strace is attached', () => said.includes('attached'));
+    await run('deploy', 'pliable', '--version', '1.0.0');
+    t.equal(await controllerEnded, 1);
+    t.match(readFileSync(log, 'utf8'), /SQLITE_IOERR_FSYNC\); the controller ends/);
+    await once(strace, 'exit');
+    await fleet.startController();
+    t.match(await run('history'), { code: 0, stdout: /1 .*succeeded/ });
+  },
+);
