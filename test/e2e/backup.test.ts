@@ -292,7 +292,8 @@ t.test(
       'inject=fsync,fdatasync:error=EIO',
     ];
     const strace = spawn('strace', inject, { stdio: ['ignore', 'ignore', 'pipe'] });
-    t.teardown(() => strace.kill());
+    const gone = once(strace, 'exit');
+  t.teardown(() => strace.kill());
     let said = '';
     strace.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text;
@@ -301,7 +302,7 @@ t.test(
     await run('deploy', 'pliable', '--version', '1.0.0');
     t.equal(await controllerEnded, 1);
     t.match(readFileSync(log, 'utf8'), /SQLITE_IOERR_FSYNC\); the controller ends/);
-    await once(strace, 'exit');
+    await gone;
     await fleet.startController();
     t.match(await run('history'), { code: 0, stdout: /1 .*succeeded/ });
   },
