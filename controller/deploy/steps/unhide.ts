@@ -16,7 +16,7 @@ export const unhide: StepDriver<'unhide'> = {
     const { driver, backend, name } = driverOf(context);
     const seen = await until(
       context.deps.clock,
-      { withinMs: timeoutMs, everyMs: 50, signal: context.signal },
+      { withinMs: timeoutMs, everyMs: 20, signal: context.signal },
       async () => {
         const state = await look(context, server);
         if (isVisible(state.me)) return state;
