@@ -293,7 +293,7 @@ t.test(
     ];
     const strace = spawn('strace', inject, { stdio: ['ignore', 'ignore', 'pipe'] });
     const gone = once(strace, 'exit');
-  t.teardown(() => strace.kill());
+    t.teardown(() => strace.kill());
     let said = '';
     strace.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text;
