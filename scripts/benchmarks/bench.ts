@@ -26,11 +26,16 @@ const { values: flags } = parseArgs({
     only: { type: 'string', default: PARTS.join(',') },
   },
 });
+if (flags.write && flags.only !== PARTS.join(',')) {
+  say('--write takes the whole run: leave out --only');
+  process.exit(2);
+}
 const rounds = flags.quick ? 2 : 5;
 const wanted = (part: (typeof PARTS)[number]) => flags.only.split(',').includes(part);
 const sections: Section[] = [];
 /** What was started, to be ended in the other order. */
 const started: Array<() => Promise<void>> = [];
+let ending: Promise<void> | undefined;
 
 process.on('SIGINT', () => void end(130));
 process.on('SIGTERM', () => void end(143));
@@ -46,7 +51,8 @@ try {
   if (flags.write) write(seen);
   await end(0);
 } catch (error) {
-  say(`\nThe benchmark failed: ${error instanceof Error ? error.stack : String(error)}`);
+  if (ending === undefined)
+    say(`\nThe benchmark failed: ${error instanceof Error ? error.stack : String(error)}`);
   await end(1);
 }
 
@@ -70,11 +76,16 @@ async function measureFleet(tree: string | null): Promise<void> {
   const scene = await startScene({ haproxy, large: wanted('large') ? tree : null });
   started.push(scene.stop);
   await scene.fleet.start();
+  if (wanted('deploying')) {
+    show(await measureMemory(scene, 'the first start of a new installation, nothing compiled yet'));
+    await scene.fleet.stop();
+    await scene.fleet.start();
+    show(await measureMemory(scene, 'a later start'));
+  }
   const service = (name: string) => scene.services.find((each) => each.name === name);
   const [embedded, small, large] = [service('embedded')!, service('small'), service('large')];
 
   if (wanted('deploying')) {
-    show(await measureMemory(scene, 'just started'));
     show(await measureOverhead(scene, embedded, rounds));
     show(await measureRollback(scene, embedded, rounds));
   }
@@ -111,9 +122,13 @@ function write(seen: string[]): void {
   say(`\nwritten: ${PAGE}`);
 }
 
-async function end(status: number): Promise<never> {
-  for (const stop of started.splice(0).reverse()) await stop();
-  process.exit(status);
+/** Whoever ends it first gives the status: what fails because it is being ended is no news. */
+function end(status: number): Promise<void> {
+  ending ??= (async () => {
+    for (const stop of started.reverse()) await stop();
+    process.exit(status);
+  })();
+  return ending;
 }
 
 function say(text: string): void {

@@ -67,6 +67,8 @@ export async function startScene(options: { haproxy: boolean; large: string | nu
       },
     })),
     config: await configOf(services, haproxy),
+    // Its first start finds nothing compiled, every later one finds everything.
+    env: { XDG_CACHE_HOME: join(dir, 'cache') },
   });
   const alongside: Scene['alongside'] = [];
   const stop = async () => {

@@ -1,5 +1,5 @@
 /** An sshd of our own on loopback, with its own keys, and a configuration of ssh in which each host's name leads to it. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -68,7 +68,7 @@ SetEnv PATH=${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin
   });
   const disconnect = () => {
     for (const host of HOSTS.filter((host) => existsSync(at(host))))
-      execFileSync('ssh', ['-F', config, '-O', 'exit', host], { stdio: 'ignore' });
+      spawnSync('ssh', ['-F', config, '-O', 'exit', host], { stdio: 'ignore' });
   };
   const stop = async () => {
     disconnect();
