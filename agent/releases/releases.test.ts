@@ -161,7 +161,7 @@ t.test('a full disk', { skip: mayMount ? false : 'mounting a small disk needs ro
   const disk = await realpath(await mkdtemp(join(tmpdir(), 'fleet-disk-')));
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk]);
   t.teardown(async () => {
-    execFileSync('umount', [disk]);
+    execFileSync('umount', ['--lazy', disk]);
     await rmdir(disk);
   });
   const rig = await openRig(t, { root: disk });

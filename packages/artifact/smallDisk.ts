@@ -21,7 +21,7 @@ export function mountSmallDisk(options: string): SmallDisk | undefined {
     return undefined;
   }
   const remove = () => {
-    spawnSync('umount', [path]);
+    spawnSync('umount', ['--lazy', path]);
     rmdirSync(path);
   };
   return { path, remove };

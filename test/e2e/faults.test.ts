@@ -70,7 +70,7 @@ environments:
   for (const host of hosts) stage.rootOf?.(dir, host);
   t.teardown(async () => {
     await fleet.stop();
-    for (const host of hosts) if (stage.rootOf) execFileSync('umount', [fleet.rootOf(host)]);
+    for (const host of hosts) if (stage.rootOf) execFileSync('umount', ['--lazy', fleet.rootOf(host)]);
     fleet.remove();
   });
   await fleet.start();
