@@ -61,7 +61,7 @@ async function measure(): Promise<void> {
   const needsTree = wanted('packing') || wanted('large');
   const tree = needsTree ? nodeRedTree() : null;
   if (needsTree && tree === null) skip('Node-RED’s tree', 'npm cannot fetch it');
-  if (tree !== null && wanted('packing')) show(await measurePacking(tree, Math.min(rounds, 3)));
+  if (tree !== null && wanted('packing')) show(await measurePacking(tree, rounds));
   if (wanted('deploying') || wanted('large')) await measureFleet(tree);
 }
 
