@@ -1,4 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { balancerContract } from './contract.ts';
@@ -133,7 +135,10 @@ t.test('a socket that may only look', { skip }, async (t) => {
 });
 
 t.test('a HAProxy that cannot be asked', async (t) => {
-  const dir = t.testdir({ file: '' });
+  // Not t.testdir(): the whole path of a socket has room for 107 characters.
+  const dir = await mkdtemp(path.join(os.tmpdir(), 'haproxy-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  await writeFile(path.join(dir, 'file'), '');
   const unreachable = (why: RegExp) => ({ code: 'balancer_unreachable', message: why, next: /stats socket/ });
   const both = async (address: string, why: RegExp, timeout?: number) => {
     await t.rejects(driver(address, timeout).servers('web'), unreachable(why));
@@ -141,6 +146,7 @@ t.test('a HAProxy that cannot be asked', async (t) => {
   };
   await both(path.join(dir, 'missing.sock'), /no such socket/);
   await both(path.join(dir, 'file'), /nothing listens/);
+  await both(path.join(dir, 'a'.repeat(120)), /longer than a socket's may be/);
   await both('127.0.0.1:1', /nothing listens/);
   await both(await impostor(t, () => {}), /did not answer within 100 ms/, 100);
   await both(await impostor(t, (socket) => socket.end()), /before its answer .* was complete/);

@@ -39,6 +39,7 @@ const WHY: Record<string, string> = {
   ENOENT: 'there is no such socket',
   ECONNREFUSED: 'nothing listens there',
   EACCES: 'this user may not open it',
+  EINVAL: "its path is longer than a socket's may be, 107 characters",
 };
 
 function unreachable(address: string, why: string, cause: unknown): FleetError {
