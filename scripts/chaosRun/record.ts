@@ -52,7 +52,18 @@ export type FaultKind =
   | 'cli.kill';
 
 export type TimelineLine =
-  | { at: number; kind: 'fault.begin'; id: number; fault: FaultKind; host: string | null }
+  /**
+   * `host`: null where it is the controller, its store, its balancer or a call. `harmless`: it touches neither a service nor
+   * the way to it (a link is then only the one between agent and controller), so no request of a user may fail because of it.
+   */
+  | {
+      at: number;
+      kind: 'fault.begin';
+      id: number;
+      fault: FaultKind;
+      host: string | null;
+      harmless: boolean;
+    }
   | { at: number; kind: 'fault.end'; id: number }
   /** `deadlineMs`: the longest that this call may take. */
   | { at: number; kind: 'call.begin'; id: number; argv: string[]; deadlineMs: number }
