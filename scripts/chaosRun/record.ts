@@ -28,6 +28,8 @@ export interface Run {
   /** Hooks and once steps that may run again after an interruption. */
   repeatable: string[];
   startedAt: number;
+  /** `Date.now()` at `startedAt`: the database has wall time. The clock of the machine is not turned during a run. */
+  startedWall: number;
 }
 
 export type FaultKind =
@@ -129,7 +131,10 @@ export interface ProgramLine {
   at: number;
   host: string;
   version: string;
-  /** `before_start`, `after_start`, `before_stop`, `after_stop`, a once step's name, or `service`. */
+  /**
+   * `before_start`, `after_start`, `before_stop`, `after_stop`, a once step's name, `smoke` or `service`. Smoke checks are
+   * commands that write their `end` only where they pass; in a run where none writes, nothing is said of smoke tests.
+   */
   name: string;
   event: 'begin' | 'end';
   pid: number;
