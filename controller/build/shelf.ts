@@ -2,6 +2,7 @@
 import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeManifest, encodeManifest } from '@fleet/artifact/manifest.ts';
+import { passing } from '@fleet/process/points.ts';
 import type { Compression, Manifest } from '@fleet/protocol/manifest.ts';
 import type { Job, StoredArtifact } from './request.ts';
 
@@ -45,8 +46,8 @@ export async function shelve(
   } finally {
     await file.close();
   }
-  await rename(packed, artifactPath);
-  await rename(written, manifestPath);
+  await passing('controller.artifact_stored', () => rename(packed, artifactPath));
+  await passing('controller.manifest_signed', () => rename(written, manifestPath));
   await syncFolder(folder);
   await syncFolder(artifacts);
   return { manifest, artifactPath, manifestPath };

@@ -2,6 +2,7 @@
  * The whole job of one deployment: resolve the version, plan, ask the gates, store the plan, run it. It can be called again
  * for a deployment that a former controller left behind: what is stored is not done again.
  */
+import { passing } from '@fleet/process/points.ts';
 import type { rollbackRequest } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
@@ -97,17 +98,15 @@ async function storePlan(
   const { plan, facts, settings, notes } = prepared;
   const { kind, service, environment } = await store.deployments.get(id);
   const hosts = facts.map(({ host }) => host);
-  await store.deployments.plan(
-    id,
-    {
-      version,
-      digest: plan.digest,
-      settings,
-      hosts: facts.map((each) => ({ host: each.host, facts: each })),
-      steps: rowsOf(plan.phases),
-    },
-    { type: 'deployment.started', service, environment, version, hosts, kind },
-  );
+  const stored = {
+    version,
+    digest: plan.digest,
+    settings,
+    hosts: facts.map((each) => ({ host: each.host, facts: each })),
+    steps: rowsOf(plan.phases),
+  };
+  const started = { type: 'deployment.started', service, environment, version, hosts, kind } as const;
+  await passing('controller.plan', () => store.deployments.plan(id, stored, started));
   const noop = `${service} ${version} runs on every host already, with the same values: nothing to do`;
   for (const text of plan.noop ? [...notes, noop] : notes)
     await store.events.append(deploymentTopic(id), { type: 'note', host: null, text });

@@ -1,4 +1,5 @@
 /** Deployments, rollbacks and builds as the API asks for them: each is begun, and goes on by itself until it has ended or parked. */
+import { passing } from '@fleet/process/points.ts';
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import type { PlanReply, PlanRequest } from '@fleet/protocol/api/plans.ts';
@@ -108,14 +109,16 @@ export class Deployer {
     const { service, environment } = placed;
     // The environment was perhaps left out: what is stored says which one it was.
     const asked = { ...request, environment };
-    const id = await this.#deps.store.deployments.begin({
-      kind,
-      service,
-      environment,
-      by,
-      why: request.why ?? null,
-      request: asked,
-    });
+    const id = await passing('controller.lock', () =>
+      this.#deps.store.deployments.begin({
+        kind,
+        service,
+        environment,
+        by,
+        why: request.why ?? null,
+        request: asked,
+      }),
+    );
     this.#go(deploymentTopic(id), (signal) => carryOut(id, this.#deps, this.#builder, signal));
     return id;
   }

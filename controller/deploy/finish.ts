@@ -1,5 +1,6 @@
 /** The end of a deployment: what every agent itself says, the recap, old releases removed, and the lock freed last. */
 import { randomUUID } from 'node:crypto';
+import { passing } from '@fleet/process/points.ts';
 import type { Recap } from '@fleet/protocol/api/recap.ts';
 import { asFleetError } from '@fleet/protocol/errors.ts';
 import type { Deps } from './context.ts';
@@ -15,9 +16,10 @@ export async function finish(course: Course): Promise<void> {
   const { id } = course.deployment;
   await deps.store.steps.skipPending(id);
   await Promise.all(
-    course.hosts.map(async ({ host }) =>
-      deps.store.deployments.saveReport(id, host, await reportOf(course, host)),
-    ),
+    course.hosts.map(async ({ host }) => {
+      const report = await reportOf(course, host);
+      await passing('controller.host_result', () => deps.store.deployments.saveReport(id, host, report));
+    }),
   );
   if (deps.parking.aborted) throw new Parked();
   await prune(course);
@@ -26,9 +28,11 @@ export async function finish(course: Course): Promise<void> {
 
 /** Ends a deployment, planned or not, with its recap and exit status. */
 export async function endWithRecap(id: number, deps: Pick<Deps, 'store'>): Promise<void> {
-  const recap = await computeRecap(id, deps, { ending: true });
+  const recap = await passing('controller.recap', () => computeRecap(id, deps, { ending: true }));
   const { state, exit } = recap;
-  await deps.store.deployments.end(id, { state, exit }, { type: 'deployment.ended', recap });
+  await passing('controller.lock_end', () =>
+    deps.store.deployments.end(id, { state, exit }, { type: 'deployment.ended', recap }),
+  );
 }
 
 /** The recap as it stands now: for a deployment that has ended, as it ended. */

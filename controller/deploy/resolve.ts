@@ -1,4 +1,5 @@
 /** Which version: one that exists, or one that is built now. The only way from here to a build. */
+import { passing } from '@fleet/process/points.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import { build } from '../build/build.ts';
@@ -63,7 +64,9 @@ export async function buildVersion(
     ms: builder.clock.now() - started,
     error: error?.toJSON() ?? null,
   });
-  await tell({ type: 'build.started', service: wanted.service, ref });
+  await passing('controller.build_start', () =>
+    tell({ type: 'build.started', service: wanted.service, ref }),
+  );
   try {
     const { artifact, built } = await builder.turns.take(`build/${wanted.service}`, () =>
       buildNow(builder, wanted, tell, signal),

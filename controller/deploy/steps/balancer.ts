@@ -1,5 +1,6 @@
 /** What hide, drain, unhide and settle ask of the environment's balancer. */
 import { isVisible, type ServerState } from '@fleet/balancers/balancer.ts';
+import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { z } from 'zod';
 import { until } from '../clock.ts';
@@ -39,18 +40,20 @@ export async function look(
   return { me, visible, others: visible - (isVisible(me) ? 1 : 0) };
 }
 
-/** Tells the balancer, and reads back that it did it. */
+/** Hides a server: tells the balancer, and reads back that it did it. */
 export async function setAndReadBack(
   context: AtBalancer,
   server: string,
   admin: ServerState['admin'],
 ): Promise<void> {
   const { driver, backend, name } = driverOf(context);
-  await driver.set(backend, server, admin);
-  const seen = await until(
-    context.deps.clock,
-    { withinMs: READ_BACK_MS, everyMs: LOOK_MS, signal: context.signal },
-    async () => ((await look(context, server)).me.admin === admin ? true : undefined),
+  await passing('controller.hide_asked', () => driver.set(backend, server, admin));
+  const seen = await passing('controller.hide_confirmed', () =>
+    until(
+      context.deps.clock,
+      { withinMs: READ_BACK_MS, everyMs: LOOK_MS, signal: context.signal },
+      async () => ((await look(context, server)).me.admin === admin ? true : undefined),
+    ),
   );
   if (!seen) {
     const { me } = await look(context, server);

@@ -1,4 +1,5 @@
 /** Ask the agent what really runs, and only then record the version as verified here: the rollback point. */
+import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { addRollbackPoint, leaveVersion } from '../../store/rollbackPoints.ts';
 import type { StepContext, StepDriver } from '../context.ts';
@@ -37,15 +38,10 @@ export const record: StepDriver<'record'> = {
             deployment: deployment.id,
           });
         }
-        await addRollbackPoint(trx, {
-          deployment: deployment.id,
-          service,
-          environment,
-          host: facts.host,
-          version,
-          identity,
-          values,
-        });
+        const point = { service, environment, host: facts.host, version, identity, values };
+        await passing('controller.rollback_point', () =>
+          addRollbackPoint(trx, { ...point, deployment: deployment.id }),
+        );
       },
     };
   },

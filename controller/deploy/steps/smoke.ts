@@ -1,4 +1,5 @@
 /** The version's own smoke checks, on the host, before users come back to it. */
+import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { CheckResult } from '@fleet/protocol/messages/check.ts';
 import type { StepContext, StepDriver } from '../context.ts';
@@ -6,7 +7,10 @@ import type { StepContext, StepDriver } from '../context.ts';
 export const smoke: StepDriver<'smoke'> = {
   kind: 'smoke',
   async perform(context) {
-    const results = await runSmoke(context, false);
+    const { checked } = await passing('controller.smoke_begin', () => ({
+      checked: runSmoke(context, false),
+    }));
+    const results = await passing('controller.smoke_result', () => checked);
     const failed = results.filter((result) => !result.passed);
     if (failed.length > 0) throw checkFailed(context, failed);
     const told = [

@@ -1,5 +1,6 @@
 /** Bring a version to the host, whole and verified. Nothing that a request could notice is touched. */
 import { randomUUID } from 'node:crypto';
+import { passing } from '@fleet/process/points.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import { streamName } from '@fleet/protocol/messages/release.ts';
 import type { StepContext, StepDriver } from '../context.ts';
@@ -40,18 +41,16 @@ async function transfer(context: StepContext<'stage'>, release: ReleaseFiles) {
   const started = context.deps.clock.now();
   // Not a repeated command: each offer asks anew how much is there.
   const command = () => context.command(randomUUID());
-  const offer = await context.ask(
-    'release.offer',
-    {
-      command: command(),
-      service,
-      version,
-      identity,
-      manifest: { size: release.manifestSize, sha256: release.manifestSha256 },
-      artifact: manifest.artifact,
-      unpacked: release.unpacked,
-    },
-    { timeoutMs: 120_000 },
+  const offered = {
+    service,
+    version,
+    identity,
+    manifest: { size: release.manifestSize, sha256: release.manifestSha256 },
+    artifact: manifest.artifact,
+    unpacked: release.unpacked,
+  };
+  const offer = await passing('controller.transfer_begin', () =>
+    context.ask('release.offer', { ...offered, command: command() }, { timeoutMs: 120_000 }),
   );
   if (offer.state === 'present')
     return { outcome: 'ok' as const, message: `${version} is there already, verified` };
@@ -64,7 +63,8 @@ async function transfer(context: StepContext<'stage'>, release: ReleaseFiles) {
       from,
       size,
       signal: context.signal,
-      onProgress: (done) => context.progress(before + done, total, 'bytes'),
+      onProgress: (done) =>
+        void passing('controller.mid_transfer', () => context.progress(before + done, total, 'bytes')),
     });
   await send('manifest', record.manifestPath, offer.manifestFrom, release.manifestSize, 0);
   await send(
@@ -74,10 +74,9 @@ async function transfer(context: StepContext<'stage'>, release: ReleaseFiles) {
     manifest.artifact.size,
     release.manifestSize,
   );
-  const { files } = await context.ask(
-    'release.commit',
-    { command: command(), service, version, identity },
-    { timeoutMs: 600_000 },
+  const commit = { command: command(), service, version, identity };
+  const { files } = await passing('controller.transfer_acked', () =>
+    context.ask('release.commit', commit, { timeoutMs: 600_000 }),
   );
   const sent = total - offer.manifestFrom - offer.artifactFrom;
   const seconds = (context.deps.clock.now() - started) / 1000;

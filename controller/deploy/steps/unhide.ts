@@ -1,5 +1,6 @@
 /** Show a host again. Done when the balancer itself reports it up, not when it was told to. */
 import { isVisible } from '@fleet/balancers/balancer.ts';
+import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { until } from '../clock.ts';
 import type { StepDriver } from '../context.ts';
@@ -20,7 +21,8 @@ export const unhide: StepDriver<'unhide'> = {
       async () => {
         const state = await look(context, server);
         if (isVisible(state.me)) return state;
-        if (state.me.admin !== 'ready') await driver.set(backend, server, 'ready');
+        if (state.me.admin !== 'ready')
+          await passing('controller.unhide_asked', () => driver.set(backend, server, 'ready'));
         return undefined;
       },
     );
@@ -33,7 +35,9 @@ export const unhide: StepDriver<'unhide'> = {
         },
       );
     }
-    await context.deps.store.hidden.close(deployment.service, deployment.environment, facts.host);
+    await passing('controller.unhide_confirmed', () =>
+      context.deps.store.hidden.close(deployment.service, deployment.environment, facts.host),
+    );
     return { outcome: 'ok', message: `visible, with ${seen.others} other${seen.others === 1 ? '' : 's'}` };
   },
 };
