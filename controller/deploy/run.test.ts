@@ -366,6 +366,16 @@ t.test('a host that somebody else hid stays as they left it', async (t) => {
   }
 });
 
+t.test('a balancer that forgets whom it hides is told again, before the new version starts', async (t) => {
+  const fleet = await makeFleet(t);
+  fleet.onAct = (line) => {
+    if (line.startsWith('b activate')) fleet.balancer.admin.set('b', 'ready');
+  };
+  t.match(await fleet.deploy(NEW), { exit: 0 });
+  const acts = fleet.story().filter((line) => /^b (out|activate|restart|show)/.test(line));
+  t.match(acts, [/out/, /activate/, /out/, /restart/, /show/]);
+});
+
 t.test('min_visible is what the balancer says at the moment', async (t) => {
   const fleet = await makeFleet(t, { hosts: ['a', 'b'], strategy: { settle: '1s' } });
   fleet.agents.trouble('a', 'step.report', { kind: 'slow', ms: 1000 });

@@ -1,11 +1,13 @@
 /** Make a version current: a link renamed over `current`. */
 import { passing } from '@fleet/process/points.ts';
 import type { StepDriver } from '../context.ts';
+import { keepHidden } from './balancer.ts';
 
 export const activate: StepDriver<'activate'> = {
   kind: 'activate',
   async perform(context) {
     const { version, identity } = context.args;
+    await keepHidden(context);
     const { service } = context.deployment;
     const request = { command: context.command(), service, version, identity };
     const { answer } = await passing('controller.activate_sent', () => ({

@@ -75,3 +75,23 @@ export async function hiddenByFleet({
 }: Pick<StepContext, 'deployment' | 'facts' | 'deps'>): Promise<boolean> {
   return deps.store.hidden.has(deployment.service, deployment.environment, facts.host);
 }
+
+/**
+ * A balancer that was reloaded has forgotten what it was told: a host that fleet hid is hidden again before a new version is
+ * put in place on it. A way back does not wait for the balancer: what users may reach there is known to be bad.
+ */
+export async function keepHidden(
+  context: Pick<
+    StepContext<'activate' | 'restart'>,
+    'args' | 'balancer' | 'deployment' | 'deps' | 'facts' | 'signal'
+  >,
+): Promise<void> {
+  const { args, balancer, deployment, deps, facts } = context;
+  if (balancer === null || facts.server === null || args.version !== deployment.version) return;
+  if (!(await hiddenByFleet(context)) || (await look(context, facts.server)).me.admin !== 'ready') return;
+  deps.log.warn(
+    { host: facts.host, server: facts.server },
+    'something else showed this server: hidden again',
+  );
+  await setAndReadBack(context, facts.server, 'maint');
+}

@@ -1,10 +1,12 @@
 /** Stop what runs by its own hooks, start what is current by its own. */
 import type { StepDriver } from '../context.ts';
+import { keepHidden } from './balancer.ts';
 
 export const restart: StepDriver<'restart'> = {
   kind: 'restart',
   async perform(context) {
     const { version, values, lenientStop } = context.args;
+    await keepHidden(context);
     const { sealed } = await context.release(version);
     const hooks = Object.values(sealed.hooks).reduce((sum, hook) => sum + (hook?.timeout ?? 0), 0);
     const { output, stopMs, startMs } = await context.ask(
