@@ -1,12 +1,15 @@
 /** One agent: its past put in order, then its link to the controller until it is told to stop. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dial } from '@fleet/link/dial.ts';
+import type { Receive } from '@fleet/link/receiving.ts';
 import { openSession } from '@fleet/link/session.ts';
 import {
   AGENT_METHODS,
   type AgentMethods,
   CONTROLLER_METHODS,
+  type ControllerMethods,
   type Handlers,
+  type Request,
 } from '@fleet/protocol/messages/methods.ts';
 import type { Labels } from '@fleet/protocol/words.ts';
 import type { Logger } from 'pino';
@@ -22,44 +25,63 @@ import { openJournal } from './releases/journal.ts';
 import { homeOf, listServices } from './releases/layout.ts';
 import { createReceiver } from './releases/receive.ts';
 import { sweepHome } from './releases/sweep.ts';
-import { endLeftovers } from './steps/leftovers.ts';
 import { reviveService } from './steps/revive.ts';
 
 const HELLO_MS = 10_000;
 /** How long a command that runs may take to end when the agent is stopped. */
 const PATIENCE_MS = 20_000;
 
-export interface AgentOptions {
-  host: Omit<Host, 'leaving'>;
-  /** Where the controller takes agents. */
-  controller: string;
+export interface AgentData {
   labels: Labels;
   /** Paths in the data directory. */
   epochs: string;
   journal: string;
+}
+
+export interface AgentOptions extends AgentData {
+  host: Omit<Host, 'leaving'>;
+  /** Where the controller takes agents. */
+  controller: string;
   log: Logger;
   /** Ends the agent. The services go on. */
   stop: AbortSignal;
 }
 
+/** What an agent says and answers, whatever link it does it over. */
+export interface Agent {
+  handlers: Handlers<AgentMethods>;
+  receive: Receive;
+  commands: Commands;
+  hello(): Promise<Request<ControllerMethods, 'hello'>>;
+}
+
+/** Its past is put in order by then. */
+export async function openAgent(host: Host, { labels, ...data }: AgentData): Promise<Agent> {
+  const { root, disk, log } = host;
+  const journal = await openJournal(data.journal, host.now, disk);
+  const epochs = await openEpochs(data.epochs, disk);
+  const commands = createCommands({ journal, epochs, log });
+  await putInOrder(host);
+  return {
+    handlers: {
+      ...releaseHandlers(host, commands),
+      ...stepHandlers(host, commands),
+      ...checkHandlers(host),
+      ...logHandlers(host),
+    },
+    receive: createReceiver(root, disk),
+    commands,
+    hello: () => sayHello(host, labels, epochs),
+  };
+}
+
 /** Resolves when `stop` has fired and what was running has ended. */
 export async function runAgent(options: AgentOptions): Promise<void> {
-  const { controller, labels, log, stop } = options;
+  const { controller, log, stop } = options;
   const leaving = new AbortController();
   const hangingUp = new AbortController();
   const host: Host = { ...options.host, leaving: leaving.signal };
-  const journal = await openJournal(options.journal, host.now);
-  const epochs = await openEpochs(options.epochs);
-  const commands = createCommands({ journal, epochs, log });
-  await putInOrder(host);
-
-  const handlers: Handlers<AgentMethods> = {
-    ...releaseHandlers(host, commands),
-    ...stepHandlers(host, commands),
-    ...checkHandlers(host),
-    ...logHandlers(host),
-  };
-  const receive = createReceiver(host.root);
+  const { handlers, receive, commands, hello } = await openAgent(host, options);
   const dialling = dial({
     url: controller,
     log,
@@ -72,7 +94,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
         handlers,
         receive,
       });
-      await session.ask('hello', await sayHello(host, labels, epochs), { timeoutMs: HELLO_MS });
+      await session.ask('hello', await hello(), { timeoutMs: HELLO_MS });
       return session;
     },
   });
@@ -86,9 +108,11 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 
 /** What an earlier life of the agent, or of the host, left behind. */
 async function putInOrder(host: Host): Promise<void> {
-  const ended = endLeftovers(host.instance);
+  const ended = host.endLeftovers(host.instance);
   if (ended > 0) host.log.warn({ processes: ended }, 'ended what an interrupted hook had left running');
-  const homes = (await listServices(host.root)).map((service) => homeOf(host.root, service));
+  const homes = (await listServices(host.root, host.disk)).map((service) =>
+    homeOf(host.root, service, host.disk),
+  );
   for (const home of homes) await sweepHome(home, host.now());
   await Promise.all(homes.map((home) => reviveService(host, home)));
 }

@@ -1,7 +1,9 @@
 /** What the agent acts with. All of it is handed in, so that a simulation can put its own in place. */
+import type { runChecks } from '@fleet/checks/runChecks.ts';
 import type { run } from '@fleet/process/run.ts';
 import type { Run } from '@fleet/protocol/service.ts';
 import type { Logger } from 'pino';
+import type { Disk } from './disk/disk.ts';
 import type { Supervisor } from './supervisors/supervisor.ts';
 
 export interface Host {
@@ -10,8 +12,12 @@ export interface Host {
   instance: string;
   /** Releases go to ROOT/SERVICE/releases/VERSION. */
   root: string;
+  disk: Disk;
   /** Runs a hook. */
   run: typeof run;
+  /** Ends what the hooks of an earlier life left running. Returns how many processes there were. */
+  endLeftovers(instance: string): number;
+  runChecks: typeof runChecks;
   supervisorFor(run: Run): Supervisor;
   /** Starts again what should run from this supervisor's home and does not. Whether it had to. */
   revive(home: string): Promise<boolean>;

@@ -1,13 +1,16 @@
 /** The agent's program: settings, the real host, signals. Nothing else knows every part. */
 import { realpath } from 'node:fs/promises';
+import { runChecks } from '@fleet/checks/runChecks.ts';
 import { cleanEnvironment } from '@fleet/process/environment.ts';
 import { run } from '@fleet/process/run.ts';
 import pino from 'pino';
 import { runAgent } from './agent.ts';
 import { HELP, readSettings } from './config/config.ts';
 import { takeDataDirectory } from './config/data.ts';
+import { realDisk } from './disk/disk.ts';
 import { makeDirectory } from './disk/durable.ts';
 import { endServices } from './steps/endServices.ts';
+import { endLeftovers } from './steps/leftovers.ts';
 import { supervisorFor } from './supervisors/kinds.ts';
 import { revive } from './supervisors/revive.ts';
 
@@ -29,7 +32,7 @@ export async function main(argv: string[]): Promise<void> {
     process.exit(1);
   });
 
-  await makeDirectory(settings.root, 0o755);
+  await makeDirectory(realDisk, settings.root, 0o755);
   const root = await realpath(settings.root);
   const data = await takeDataDirectory(settings.data);
   try {
@@ -37,7 +40,10 @@ export async function main(argv: string[]): Promise<void> {
       name: settings.host,
       instance: data.instance,
       root,
+      disk: realDisk,
       run,
+      endLeftovers,
+      runChecks,
       supervisorFor,
       revive,
       environment: cleanEnvironment(),

@@ -16,6 +16,7 @@ import { lockData } from './dataLock.ts';
 import { realClock } from './deploy/clock.ts';
 import type { Deps } from './deploy/context.ts';
 import { Deployer } from './deploy/deployer.ts';
+import { realDisk } from './deploy/disk.ts';
 import { Turns } from './deploy/turns.ts';
 import { loopbackOnly } from './listenAddress.ts';
 import packageJson from './package.json' with { type: 'json' };
@@ -101,6 +102,7 @@ async function runController(file: string): Promise<void> {
     agents,
     balancer: balancers.of,
     clock: realClock,
+    disk: realDisk,
     turns,
     log,
     outputs: dir('outputs'),

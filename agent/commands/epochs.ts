@@ -1,7 +1,7 @@
 /** The highest epoch that each fleet has spoken with: a controller that has been replaced is not obeyed any more. */
-import { readFile } from 'node:fs/promises';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
+import { type Disk, realDisk } from '../disk/disk.ts';
 import { ifThere, writeDurably } from '../disk/durable.ts';
 
 export interface Epochs {
@@ -11,8 +11,8 @@ export interface Epochs {
   highest(): Record<string, number>;
 }
 
-export async function openEpochs(path: string): Promise<Epochs> {
-  const text = await ifThere(readFile(path, 'utf8'));
+export async function openEpochs(path: string, disk: Disk = realDisk): Promise<Epochs> {
+  const text = await ifThere(disk.readFile(path, 'utf8'));
   const highest = new Map<string, number>(text === undefined ? [] : Object.entries(JSON.parse(text)));
   let turn: Promise<void> = Promise.resolve();
 
@@ -25,7 +25,7 @@ export async function openEpochs(path: string): Promise<Epochs> {
         { next: 'Another controller has taken over: stop this one.', data: { epoch, seen } },
       );
     if (epoch === seen) return;
-    await writeDurably(path, JSON.stringify({ ...Object.fromEntries(highest), [fleet]: epoch }));
+    await writeDurably(disk, path, JSON.stringify({ ...Object.fromEntries(highest), [fleet]: epoch }));
     highest.set(fleet, epoch);
   }
 

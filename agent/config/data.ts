@@ -4,6 +4,7 @@ import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identify, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import { realDisk } from '../disk/disk.ts';
 import { errnoOf, ifThere, makeDirectory, randomName, writeDurably } from '../disk/durable.ts';
 
 export interface DataDirectory {
@@ -16,7 +17,7 @@ export interface DataDirectory {
 
 /** Throws `data_in_use` while another agent lives in it. */
 export async function takeDataDirectory(path: string): Promise<DataDirectory> {
-  await makeDirectory(path, 0o700);
+  await makeDirectory(realDisk, path, 0o700);
   const lock = join(path, 'lock');
   await takeLock(lock);
   return {
@@ -73,6 +74,6 @@ async function instanceIn(path: string): Promise<string> {
   const known = await ifThere(readFile(path, 'utf8'));
   if (known) return known.trim();
   const instance = randomUUID();
-  await writeDurably(path, `${instance}\n`);
+  await writeDurably(realDisk, path, `${instance}\n`);
   return instance;
 }

@@ -1,8 +1,8 @@
 /** Writing so that a power cut leaves either the old or the new, never half of one. */
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import type { Disk } from './disk.ts';
 
 /** A name that nobody else made: for what is renamed into place, or out of the way. */
 export function randomName(): string {
@@ -10,8 +10,8 @@ export function randomName(): string {
 }
 
 /** After this the names in a directory, or the content of a file, are on the disk. */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r');
+export async function syncPath(disk: Disk, path: string): Promise<void> {
+  const handle = await disk.open(path, 'r');
   try {
     await handle.sync();
   } finally {
@@ -20,38 +20,44 @@ export async function syncPath(path: string): Promise<void> {
 }
 
 /** Makes a directory and those above it, and has their names on the disk. */
-export async function makeDirectory(path: string, mode: number): Promise<void> {
-  const topmost = await mkdir(path, { recursive: true, mode });
+export async function makeDirectory(disk: Disk, path: string, mode: number): Promise<void> {
+  const topmost = await disk.mkdir(path, { recursive: true, mode });
   if (topmost === undefined) return;
   for (let made = path; ; made = dirname(made)) {
-    await syncPath(dirname(made));
+    await syncPath(disk, dirname(made));
     if (made === topmost) return;
   }
 }
 
 /** Files and directories of a tree, however deep; what links lead to is left alone. */
-export async function syncTree(path: string): Promise<void> {
-  const found = await lstat(path);
+export async function syncTree(disk: Disk, path: string): Promise<void> {
+  const found = await disk.lstat(path);
   if (found.isSymbolicLink()) return;
-  if (found.isDirectory()) for (const name of await readdir(path)) await syncTree(join(path, name));
-  await syncPath(path);
+  if (found.isDirectory())
+    for (const name of await disk.readdir(path)) await syncTree(disk, join(path, name));
+  await syncPath(disk, path);
 }
 
 /** Temporary name, synced, renamed over `path`, directory synced. Throws `disk_full`. */
-export async function writeDurably(path: string, content: string | Buffer, mode = 0o600): Promise<void> {
+export async function writeDurably(
+  disk: Disk,
+  path: string,
+  content: string | Buffer,
+  mode = 0o600,
+): Promise<void> {
   const temporary = `${path}.${randomName()}.tmp`;
   try {
-    const handle = await open(temporary, 'wx', mode);
+    const handle = await disk.open(temporary, 'wx', mode);
     try {
       await handle.writeFile(content);
       await handle.sync();
     } finally {
       await handle.close();
     }
-    await rename(temporary, path);
-    await syncPath(dirname(path));
+    await disk.rename(temporary, path);
+    await syncPath(disk, dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true });
+    await disk.rm(temporary, { force: true });
     throw diskError(error, path);
   }
 }

@@ -1,12 +1,12 @@
 /** How much room there is where releases go. */
-import { statfs } from 'node:fs/promises';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Disk } from './disk.ts';
 
 const MIB = 1024 * 1024;
 
 /** Bytes that the agent may still write below `path`. */
-export async function freeBytes(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
+export async function freeBytes(disk: Disk, path: string): Promise<number> {
+  const { bavail, bsize } = await disk.statfs(path);
   return bavail * bsize;
 }
 
@@ -16,8 +16,8 @@ function reserveOf(total: number): number {
 }
 
 /** Throws `disk_full` where `bytes` and the reserve do not fit, before a byte is written. */
-export async function requireRoom(path: string, bytes: number, what: string): Promise<void> {
-  const { bavail, blocks, bsize } = await statfs(path);
+export async function requireRoom(disk: Disk, path: string, bytes: number, what: string): Promise<void> {
+  const { bavail, blocks, bsize } = await disk.statfs(path);
   const free = bavail * bsize;
   const reserve = reserveOf(blocks * bsize);
   if (free >= bytes + reserve) return;

@@ -1,4 +1,3 @@
-import { runChecks } from '@fleet/checks/runChecks.ts';
 import type { CheckResult } from '@fleet/protocol/messages/check.ts';
 import type { AgentMethods, Handlers } from '@fleet/protocol/messages/methods.ts';
 import type { Host } from '../host.ts';
@@ -11,14 +10,14 @@ import { valuesFor } from '../steps/values.ts';
 export function checkHandlers(host: Host): Pick<Handlers<AgentMethods>, 'check.smoke'> {
   return {
     'check.smoke': async ({ service, version, values: given, skip, onceOnly }, { signal }) => {
-      const home = homeOf(host.root, service);
+      const home = homeOf(host.root, service, host.disk);
       const release = await requireRelease(home, version);
       const values = valuesFor(release.service, version, given);
       const checks = release.service.smoke.filter(({ name }) => !skip.includes(name));
       if (checks.length === 0) return { results: [await checkRunning(host, home, version)] };
       const environment = environmentOf({ host, home, release, values });
       const context = { values, cwd: release.directory, environment, signal };
-      return { results: await runChecks(checks, context, { onceOnly }) };
+      return { results: await host.runChecks(checks, context, { onceOnly }) };
     },
   };
 }

@@ -15,7 +15,7 @@ export async function sayHello(
   labels: Labels,
   epochs: Epochs,
 ): Promise<Request<ControllerMethods, 'hello'>> {
-  const services = await listServices(host.root);
+  const services = await listServices(host.root, host.disk);
   return {
     protocol: PROTOCOL,
     agent: self.version,
@@ -27,12 +27,12 @@ export async function sayHello(
     bootId: bootId(),
     services: await Promise.all(
       services.map(async (service) => {
-        const home = homeOf(host.root, service);
+        const home = homeOf(host.root, service, host.disk);
         // A directory in the place of `current` is told when something is to be activated.
         const current = await readCurrent(home).catch(() => null);
         return { service, current, releases: (await listReleases(home)).sort() };
       }),
     ),
-    freeDisk: await freeBytes(host.root),
+    freeDisk: await freeBytes(host.disk, host.root),
   };
 }

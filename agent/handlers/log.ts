@@ -5,6 +5,7 @@ import { readLog } from '../supervisors/log.ts';
 
 export function logHandlers(host: Host): Pick<Handlers<AgentMethods>, 'log.read'> {
   return {
-    'log.read': ({ service, lines, after }) => readLog(homeOf(host.root, service).run, { lines, after }),
+    'log.read': ({ service, lines, after }) =>
+      readLog(homeOf(host.root, service, host.disk).run, { lines, after }),
   };
 }

@@ -13,7 +13,7 @@ export function releaseHandlers(
   host: Host,
   commands: Commands,
 ): Pick<Handlers<AgentMethods>, ReleaseMethods> {
-  const home = (service: string) => homeOf(host.root, service);
+  const home = (service: string) => homeOf(host.root, service, host.disk);
   return {
     // Not from the journal: after an interruption the same offer is answered with what has arrived since.
     'release.offer': (offer) =>

@@ -10,7 +10,7 @@ import { stopService } from '../steps/stop.ts';
 type StepMethods = 'step.restart' | 'step.stop' | 'step.once' | 'step.report';
 
 export function stepHandlers(host: Host, commands: Commands): Pick<Handlers<AgentMethods>, StepMethods> {
-  const home = (service: string) => homeOf(host.root, service);
+  const home = (service: string) => homeOf(host.root, service, host.disk);
   return {
     'step.restart': (request) =>
       commands.perform('step.restart', request, (entry) =>

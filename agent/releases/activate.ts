@@ -1,5 +1,4 @@
 /** Which release `current` names, and which ones it named before. */
-import { readFile, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
@@ -38,11 +37,11 @@ export const UNFINISHED = '.current-';
 async function switchTo(home: Home, version: string): Promise<void> {
   const temporary = join(home.directory, `${UNFINISHED}${randomName()}`);
   try {
-    await symlink(join('releases', version), temporary);
-    await rename(temporary, home.current);
-    await syncPath(home.directory);
+    await home.disk.symlink(join('releases', version), temporary);
+    await home.disk.rename(temporary, home.current);
+    await syncPath(home.disk, home.directory);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await home.disk.rm(temporary, { force: true });
     const known = diskError(error, home.current);
     if (known.code === 'disk_full') throw known;
     throw new FleetError('switch_failed', `${home.current} could not be switched: ${known.message}`, {
@@ -53,7 +52,7 @@ async function switchTo(home: Home, version: string): Promise<void> {
 
 /** Versions, newest activation first, each once; also ones that are no longer on the disk are not in it. */
 export async function readActivations(home: Home): Promise<string[]> {
-  const text = await ifThere(readFile(home.activations, 'utf8'));
+  const text = await ifThere(home.disk.readFile(home.activations, 'utf8'));
   return text === undefined ? [] : (JSON.parse(text) as string[]);
 }
 
@@ -64,7 +63,7 @@ async function rememberActivation(home: Home, version: string): Promise<void> {
 }
 
 export async function writeActivations(home: Home, versions: string[]): Promise<void> {
-  await writeDurably(home.activations, JSON.stringify(versions));
+  await writeDurably(home.disk, home.activations, JSON.stringify(versions));
 }
 
 /** What is on the disk: newest activation first, then what was never active, by name. */

@@ -1,10 +1,7 @@
 /** From two received streams to a release: decoded, unpacked, linked, synced, and only then visible under its name. */
 import { createHash } from 'node:crypto';
-import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
-import { recordStats } from '@fleet/artifact/stats.ts';
-import { unpack } from '@fleet/artifact/unpack.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
@@ -33,18 +30,19 @@ export async function commitRelease(
   const there = await findRelease(home, version);
   if (there?.identity === identity) return sizeOf(await verifyRelease(home, there));
 
+  const { disk } = home;
   await makeHome(home);
   const { manifest, bytes } = await readManifest(home, version, identity);
   const artifact = partPath(home, version, 'artifact', manifest.artifact.sha256);
-  if ((await ifThere(stat(artifact)))?.size !== manifest.artifact.size)
+  if ((await ifThere(disk.stat(artifact)))?.size !== manifest.artifact.size)
     throw notWhole(home, version, 'artifact');
 
   const tree = join(home.staging, randomName());
   try {
-    await unpack({ artifact, manifest, into: tree });
+    await disk.unpack({ artifact, manifest, into: tree });
     await publish(home, manifest, bytes, tree);
   } catch (error) {
-    await rm(tree, { recursive: true, force: true });
+    await disk.rm(tree, { recursive: true, force: true });
     // Bytes that are not what they should be are of no use to a next try.
     if (error instanceof FleetError && error.code === 'bad_archive') await removeParts(home, version);
     throw error;
@@ -54,16 +52,17 @@ export async function commitRelease(
 }
 
 async function publish(home: Home, manifest: Manifest, bytes: Buffer, tree: string): Promise<void> {
+  const { disk } = home;
   const { version, identity, sealed } = manifest;
   const { shared } = decodeSealed(manifest);
-  const stats = await recordStats(tree, manifest);
+  const stats = await disk.recordStats(tree, manifest);
   await linkShared(home, version, tree, shared);
-  await writeDurably(manifestPath(home, version), bytes);
-  await writeDurably(statsPath(home, version), JSON.stringify(stats));
-  await writeDurably(sealedPath(home, version), JSON.stringify({ identity, sealed } satisfies Sealed));
-  await rename(tree, releaseDirectory(home, version));
-  await syncPath(home.releases);
-  await syncPath(home.staging);
+  await writeDurably(disk, manifestPath(home, version), bytes);
+  await writeDurably(disk, statsPath(home, version), JSON.stringify(stats));
+  await writeDurably(disk, sealedPath(home, version), JSON.stringify({ identity, sealed } satisfies Sealed));
+  await disk.rename(tree, releaseDirectory(home, version));
+  await syncPath(disk, home.releases);
+  await syncPath(disk, home.staging);
 }
 
 function decodeSealed({ service, version, sealed }: Manifest): Service {
@@ -82,7 +81,7 @@ async function readManifest(
 ): Promise<{ manifest: Manifest; bytes: Buffer }> {
   const [part] = await listParts(home, version, 'manifest');
   if (!part) throw notWhole(home, version, 'manifest');
-  const bytes = await readFile(part.path);
+  const bytes = await home.disk.readFile(part.path);
   if (createHash('sha256').update(bytes).digest('hex') !== part.sha256)
     throw notWhole(home, version, 'manifest');
   const manifest = decodeManifest(bytes);
@@ -112,5 +111,5 @@ function sizeOf(manifest: Manifest): { files: number; bytes: number } {
 
 async function removeParts(home: Home, version: string): Promise<void> {
   for (const part of ['manifest', 'artifact'] as const)
-    for (const { path } of await listParts(home, version, part)) await rm(path, { force: true });
+    for (const { path } of await listParts(home, version, part)) await home.disk.rm(path, { force: true });
 }

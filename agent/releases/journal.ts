@@ -6,10 +6,10 @@
  * first looks what already holds. What must not happen twice inside a command is a part with its own outcome in the record.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asFleetError, type ErrorBody, FleetError, fromBody } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
+import { type Disk, realDisk } from '../disk/disk.ts';
 import { ifThere, makeDirectory, syncPath, writeDurably } from '../disk/durable.ts';
 
 const KEPT_RECORDS = 2000;
@@ -58,18 +58,22 @@ export interface Journal {
 }
 
 /** `now`: wall time in milliseconds; it only decides which records are old. */
-export async function openJournal(directory: string, now: () => number): Promise<Journal> {
-  await makeDirectory(directory, 0o700);
-  const known = await forgetOld(directory, now());
+export async function openJournal(
+  directory: string,
+  now: () => number,
+  disk: Disk = realDisk,
+): Promise<Journal> {
+  await makeDirectory(disk, directory, 0o700);
+  const known = await forgetOld(disk, directory, now());
   /** Outcomes that the disk had no room for: as good as recorded while the agent lives. */
   const unwritten = new Map<string, CommandRecord>();
 
   const nameOf = (id: string) => `${createHash('sha256').update(id).digest('hex')}.json`;
   const write = (record: CommandRecord) =>
-    writeDurably(join(directory, nameOf(record.id)), JSON.stringify(record));
+    writeDurably(disk, join(directory, nameOf(record.id)), JSON.stringify(record));
 
   async function find(id: string): Promise<CommandRecord | undefined> {
-    const text = await ifThere(readFile(join(directory, nameOf(id)), 'utf8'));
+    const text = await ifThere(disk.readFile(join(directory, nameOf(id)), 'utf8'));
     return unwritten.get(id) ?? (text === undefined ? undefined : (JSON.parse(text) as CommandRecord));
   }
 
@@ -82,7 +86,7 @@ export async function openJournal(directory: string, now: () => number): Promise
     for (const oldest of known) {
       if (known.size <= KEPT_RECORDS) break;
       known.delete(oldest);
-      await rm(join(directory, oldest), { force: true });
+      await disk.rm(join(directory, oldest), { force: true });
     }
     return record;
   }
@@ -163,16 +167,16 @@ function interrupted(name: string, subject: string): FleetError {
 }
 
 /** Names of the records that stay, oldest first. */
-async function forgetOld(directory: string, now: number): Promise<Set<string>> {
+async function forgetOld(disk: Disk, directory: string, now: number): Promise<Set<string>> {
   const records: Array<{ name: string; at: number }> = [];
-  for (const name of await readdir(directory)) {
-    const { mtimeMs } = await stat(join(directory, name));
+  for (const name of await disk.readdir(directory)) {
+    const { mtimeMs } = await disk.stat(join(directory, name));
     records.push({ name, at: name.endsWith('.json') ? mtimeMs : Number.NEGATIVE_INFINITY });
   }
   records.sort((a, b) => a.at - b.at);
   const kept = records.slice(-KEPT_RECORDS).filter(({ at }) => now - at <= KEPT_MS);
   const names = new Set(kept.map(({ name }) => name));
-  for (const { name } of records) if (!names.has(name)) await rm(join(directory, name));
-  await syncPath(directory);
+  for (const { name } of records) if (!names.has(name)) await disk.rm(join(directory, name));
+  await syncPath(disk, directory);
   return names;
 }

@@ -1,13 +1,15 @@
 /** Where things lie on a host. One service has one home; nothing else knows a path by heart. */
-import { readdir, readlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { StreamPart } from '@fleet/protocol/messages/release.ts';
 import { serviceName, versionName } from '@fleet/protocol/words.ts';
+import { type Disk, realDisk } from '../disk/disk.ts';
 import { errnoOf, ifThere, makeDirectory } from '../disk/durable.ts';
 
 export interface Home {
   service: string;
+  /** Where all of this is. */
+  disk: Disk;
   /** ROOT/SERVICE */
   directory: string;
   /** A link to releases/VERSION. */
@@ -27,10 +29,11 @@ export interface Home {
   activations: string;
 }
 
-export function homeOf(root: string, service: string): Home {
+export function homeOf(root: string, service: string, disk: Disk = realDisk): Home {
   const directory = join(root, service);
   return {
     service,
+    disk,
     directory,
     current: join(directory, 'current'),
     releases: join(directory, 'releases'),
@@ -67,8 +70,8 @@ export function parsePartName(name: string): { version: string; part: string; sh
 
 export async function makeHome(home: Home): Promise<void> {
   const below = [home.releases, home.shared, home.staging, home.manifests, home.sealed, home.stats, home.run];
-  await makeDirectory(home.directory, 0o755);
-  for (const directory of below) await makeDirectory(directory, modeOf(home, directory));
+  await makeDirectory(home.disk, home.directory, 0o755);
+  for (const directory of below) await makeDirectory(home.disk, directory, modeOf(home, directory));
 }
 
 /** Programs that run as other users read releases and shared paths; the rest is the agent's own. */
@@ -80,7 +83,7 @@ function modeOf(home: Home, directory: string): number {
 export async function readCurrent(home: Home): Promise<string | null> {
   let target: string;
   try {
-    target = await readlink(home.current);
+    target = await home.disk.readlink(home.current);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return null;
     if (errnoOf(error) !== 'EINVAL') throw error;
@@ -96,17 +99,18 @@ export async function readCurrent(home: Home): Promise<string | null> {
 
 /** Versions whose directory is there, in no order. */
 export async function listReleases(home: Home): Promise<string[]> {
-  const names = (await ifThere(readdir(home.releases))) ?? [];
+  const names = (await ifThere(home.disk.readdir(home.releases))) ?? [];
   return names.filter((name) => versionName.safeParse(name).success);
 }
 
 /** Services that ever had a release here. */
-export async function listServices(root: string): Promise<string[]> {
-  const entries = (await ifThere(readdir(root, { withFileTypes: true }))) ?? [];
+export async function listServices(root: string, disk: Disk = realDisk): Promise<string[]> {
+  const entries = (await ifThere(disk.readdir(root, { withFileTypes: true }))) ?? [];
   const services: string[] = [];
   for (const entry of entries) {
     if (!entry.isDirectory() || !serviceName.safeParse(entry.name).success) continue;
-    if ((await ifThere(readdir(homeOf(root, entry.name).releases))) !== undefined) services.push(entry.name);
+    const { releases } = homeOf(root, entry.name, disk);
+    if ((await ifThere(disk.readdir(releases))) !== undefined) services.push(entry.name);
   }
   return services.sort();
 }

@@ -1,5 +1,4 @@
 /** Whether a release has to be sent, and from where: asked before a byte of it is. */
-import { open, rm, stat } from 'node:fs/promises';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { StreamPart } from '@fleet/protocol/messages/release.ts';
@@ -25,7 +24,7 @@ export async function considerOffer(home: Home, offer: Offer): Promise<Reply<Age
   const manifestFrom = await bytesHere(home, version, 'manifest', manifest);
   const artifactFrom = await bytesHere(home, version, 'artifact', artifact);
   const missing = manifest.size - manifestFrom + artifact.size - artifactFrom;
-  await requireRoom(home.directory, offer.unpacked + missing, `${home.service} ${version}`);
+  await requireRoom(home.disk, home.directory, offer.unpacked + missing, `${home.service} ${version}`);
   await makePart(home, version, 'manifest', manifest.sha256);
   await makePart(home, version, 'artifact', artifact.sha256);
   return { state: 'wanted', manifestFrom, artifactFrom };
@@ -68,16 +67,16 @@ async function bytesHere(
   { size, sha256 }: Offer[StreamPart],
 ): Promise<number> {
   for (const found of await listParts(home, version, part))
-    if (found.sha256 !== sha256) await rm(found.path, { force: true });
+    if (found.sha256 !== sha256) await home.disk.rm(found.path, { force: true });
   const path = partPath(home, version, part, sha256);
-  const here = (await ifThere(stat(path)))?.size ?? 0;
+  const here = (await ifThere(home.disk.stat(path)))?.size ?? 0;
   if (here <= size) return here;
-  await rm(path);
+  await home.disk.rm(path);
   return 0;
 }
 
 /** The file, with the digest in its name, stands for the offer from now on. */
 async function makePart(home: Home, version: string, part: StreamPart, sha256: string): Promise<void> {
-  const handle = await open(partPath(home, version, part, sha256), 'a', 0o600);
+  const handle = await home.disk.open(partPath(home, version, part, sha256), 'a', 0o600);
   await handle.close();
 }

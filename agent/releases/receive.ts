@@ -1,10 +1,10 @@
 /** The two streams of a release, written to staging as they come. What an interruption leaves is where the next try begins. */
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Sink } from '@fleet/link/receiving.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { parseStreamName, type StreamPart } from '@fleet/protocol/messages/release.ts';
+import { type Disk, type OpenFile, realDisk } from '../disk/disk.ts';
 import { diskError, ifThere } from '../disk/durable.ts';
 import { type Home, homeOf, parsePartName } from './layout.ts';
 
@@ -15,7 +15,7 @@ export interface Part {
 
 /** Partial or whole streams of one version; after an offer there is one. */
 export async function listParts(home: Home, version: string, part: StreamPart): Promise<Part[]> {
-  const names = (await ifThere(readdir(home.staging))) ?? [];
+  const names = (await ifThere(home.disk.readdir(home.staging))) ?? [];
   return names.flatMap((name) => {
     const found = parsePartName(name);
     return found?.version === version && found.part === part
@@ -25,17 +25,20 @@ export async function listParts(home: Home, version: string, part: StreamPart): 
 }
 
 /** Throws `transfer_failed` where nothing of that name was offered, or not from there. */
-export function createReceiver(root: string): (name: string, from: number, size: number) => Promise<Sink> {
+export function createReceiver(
+  root: string,
+  disk: Disk = realDisk,
+): (name: string, from: number, size: number) => Promise<Sink> {
   /** Who writes a part now. A link that is lost may not know it yet when its successor sends the rest. */
   const writers = new Map<string, object>();
 
   return async (name, from, size) => {
     const stream = parseStreamName(name);
     if (!stream) throw new FleetError('transfer_failed', `${name} is not the name of a stream`);
-    const [part] = await listParts(homeOf(root, stream.service), stream.version, stream.part);
+    const [part] = await listParts(homeOf(root, stream.service, disk), stream.version, stream.part);
     if (!part) throw failed(name, 'it was not offered to this host');
 
-    const handle = await open(part.path, 'r+');
+    const handle = await disk.open(part.path, 'r+');
     const writer = {};
     writers.set(part.path, writer);
     try {
@@ -45,6 +48,7 @@ export function createReceiver(root: string): (name: string, from: number, size:
       return await sinkOf({
         name,
         part,
+        disk,
         handle,
         from,
         size,
@@ -60,12 +64,13 @@ export function createReceiver(root: string): (name: string, from: number, size:
 async function sinkOf(stream: {
   name: string;
   part: Part;
-  handle: FileHandle;
+  disk: Disk;
+  handle: OpenFile;
   from: number;
   size: number;
   isMine: () => boolean;
 }): Promise<Sink> {
-  const { name, part, handle, size, isMine } = stream;
+  const { name, part, disk, handle, size, isMine } = stream;
   const hash = createHash('sha256');
   if (stream.from > 0)
     for await (const chunk of handle.createReadStream({ start: 0, end: stream.from - 1, autoClose: false }))
@@ -80,7 +85,7 @@ async function sinkOf(stream: {
   }
   async function giveUp(error: FleetError): Promise<never> {
     await close();
-    if (isMine()) await rm(part.path, { force: true });
+    if (isMine()) await disk.rm(part.path, { force: true });
     throw error;
   }
 

@@ -1,9 +1,7 @@
 /** A release on the disk of this host: its files, its manifest, and how its own fleet.yaml says it runs. */
-import { lstat, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import type { Stats } from '@fleet/artifact/stats.ts';
-import { verifyTree } from '@fleet/artifact/verify.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import { type Service, service as sealedService } from '@fleet/protocol/service.ts';
@@ -27,9 +25,9 @@ export interface Sealed {
 
 /** `undefined` unless the release is complete: it has its directory and what the agent wrote about it. */
 export async function findRelease(home: Home, version: string): Promise<Release | undefined> {
-  const text = await ifThere(readFile(sealedPath(home, version), 'utf8'));
+  const text = await ifThere(home.disk.readFile(sealedPath(home, version), 'utf8'));
   const directory = releaseDirectory(home, version);
-  if (text === undefined || !(await ifThere(lstat(directory)))?.isDirectory()) return undefined;
+  if (text === undefined || !(await ifThere(home.disk.lstat(directory)))?.isDirectory()) return undefined;
   const { identity, sealed } = JSON.parse(text) as Sealed;
   return { version, directory, identity, service: sealedService.parse(sealed) };
 }
@@ -46,7 +44,7 @@ export async function requireRelease(home: Home, version: string): Promise<Relea
 /** Compares every file with the manifest, by stat where nothing was touched. Throws `drifted`. */
 export async function verifyRelease(home: Home, { version, directory, service }: Release): Promise<Manifest> {
   const { manifest, stats } = await readNotes(home, version);
-  await verifyTree({ dir: directory, manifest, stats, ignore: sharedPaths(service.shared) });
+  await home.disk.verifyTree({ dir: directory, manifest, stats, ignore: sharedPaths(service.shared) });
   const unlinked = await findUnlinked(home, version, service.shared);
   if (unlinked === undefined) return manifest;
   throw new FleetError('drifted', `${directory}/${unlinked} is no longer the link into shared/`, {
@@ -57,8 +55,8 @@ export async function verifyRelease(home: Home, { version, directory, service }:
 /** What the agent wrote about a release when it came. What cannot be read is as bad as a release that was changed. */
 async function readNotes(home: Home, version: string): Promise<{ manifest: Manifest; stats: Stats }> {
   try {
-    const manifest = decodeManifest(await readFile(manifestPath(home, version)));
-    const stats = JSON.parse(await readFile(statsPath(home, version), 'utf8')) as Stats;
+    const manifest = decodeManifest(await home.disk.readFile(manifestPath(home, version)));
+    const stats = JSON.parse(await home.disk.readFile(statsPath(home, version), 'utf8')) as Stats;
     return { manifest, stats };
   } catch (cause) {
     throw new FleetError(
@@ -73,9 +71,11 @@ async function readNotes(home: Home, version: string): Promise<{ manifest: Manif
 
 /** The directory first, so that what is left after a crash is never taken for a release. */
 export async function removeRelease(home: Home, version: string): Promise<void> {
+  const { disk } = home;
   const doomed = join(home.staging, randomName());
-  await ifThere(rename(releaseDirectory(home, version), doomed));
-  await syncPath(home.releases);
-  for (const path of [sealedPath, manifestPath, statsPath]) await rm(path(home, version), { force: true });
-  await rm(doomed, { recursive: true, force: true });
+  await ifThere(disk.rename(releaseDirectory(home, version), doomed));
+  await syncPath(disk, home.releases);
+  for (const path of [sealedPath, manifestPath, statsPath])
+    await disk.rm(path(home, version), { force: true });
+  await disk.rm(doomed, { recursive: true, force: true });
 }

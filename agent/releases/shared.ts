@@ -1,9 +1,9 @@
 /**
  * Paths that outlive releases. ROOT/SERVICE/shared/PATH holds them, and each release has a relative link in their place.
  */
-import { cp, lstat, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join, posix, relative } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Disk } from '../disk/disk.ts';
 import { ifThere, makeDirectory, randomName, syncPath, syncTree } from '../disk/durable.ts';
 import { type Home, releaseDirectory } from './layout.ts';
 
@@ -29,20 +29,21 @@ export function sharedPaths(written: string[]): string[] {
  * content of a path that is not there yet; later releases find what the service has made of it.
  */
 export async function linkShared(home: Home, version: string, tree: string, shared: string[]): Promise<void> {
+  const { disk } = home;
   for (const path of sharedPaths(shared)) {
     const kept = join(home.shared, path);
     const packed = join(tree, path);
-    await makeWay(tree, path);
-    await makeDirectory(dirname(kept), 0o755);
-    if (!(await ifThere(lstat(kept)))) {
-      if (await ifThere(lstat(packed)))
-        await copyDurably(packed, kept, join(home.shared, `${UNFINISHED}${randomName()}`));
-      else await mkdir(kept);
-      await syncPath(dirname(kept));
+    await makeWay(disk, tree, path);
+    await makeDirectory(disk, dirname(kept), 0o755);
+    if (!(await ifThere(disk.lstat(kept)))) {
+      if (await ifThere(disk.lstat(packed)))
+        await copyDurably(disk, packed, kept, join(home.shared, `${UNFINISHED}${randomName()}`));
+      else await disk.mkdir(kept);
+      await syncPath(disk, dirname(kept));
     }
-    await rm(packed, { recursive: true, force: true });
-    await symlink(targetOf(home, version, path), packed);
-    await syncPath(dirname(packed));
+    await disk.rm(packed, { recursive: true, force: true });
+    await disk.symlink(targetOf(home, version, path), packed);
+    await syncPath(disk, dirname(packed));
   }
 }
 
@@ -58,19 +59,19 @@ export async function findUnlinked(
 ): Promise<string | undefined> {
   for (const path of sharedPaths(shared)) {
     const link = join(releaseDirectory(home, version), path);
-    const target = await readlink(link).catch(() => undefined);
+    const target = await home.disk.readlink(link).catch(() => undefined);
     if (target !== targetOf(home, version, path)) return path;
   }
   return undefined;
 }
 
 /** Directories on the way to a shared path. A link there would lead the agent elsewhere, so it is refused. */
-async function makeWay(tree: string, path: string): Promise<void> {
+async function makeWay(disk: Disk, tree: string, path: string): Promise<void> {
   let at = tree;
   for (const name of posix.dirname(path).split('/')) {
     at = join(at, name);
-    const found = await ifThere(lstat(at));
-    if (found === undefined) await mkdir(at);
+    const found = await ifThere(disk.lstat(at));
+    if (found === undefined) await disk.mkdir(at);
     else if (!found.isDirectory())
       throw new FleetError(
         'bad_archive',
@@ -86,13 +87,18 @@ async function makeWay(tree: string, path: string): Promise<void> {
 export const UNFINISHED = '.fleet-';
 
 /** shared/ may be a disk of its own, so this copies; the name appears when the copy is whole. */
-async function copyDurably(from: string, to: string, temporary: string): Promise<void> {
+async function copyDurably(disk: Disk, from: string, to: string, temporary: string): Promise<void> {
   try {
-    await cp(from, temporary, { recursive: true, verbatimSymlinks: true, errorOnExist: true, force: false });
-    await syncTree(temporary);
-    await rename(temporary, to);
+    await disk.cp(from, temporary, {
+      recursive: true,
+      verbatimSymlinks: true,
+      errorOnExist: true,
+      force: false,
+    });
+    await syncTree(disk, temporary);
+    await disk.rename(temporary, to);
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
+    await disk.rm(temporary, { recursive: true, force: true });
     throw error;
   }
 }

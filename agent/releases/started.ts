@@ -1,5 +1,4 @@
 /** What a service was last started with: needed to stop it by its own release, and to start it again after a reboot. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ifThere, writeDurably } from '../disk/durable.ts';
 import type { Home } from './layout.ts';
@@ -17,11 +16,11 @@ function pathOf(home: Home): string {
 }
 
 export async function readStarted(home: Home): Promise<Started | undefined> {
-  const text = await ifThere(readFile(pathOf(home), 'utf8'));
+  const text = await ifThere(home.disk.readFile(pathOf(home), 'utf8'));
   return text === undefined ? undefined : (JSON.parse(text) as Started);
 }
 
 /** Readable by the agent alone. */
 export async function writeStarted(home: Home, started: Started): Promise<void> {
-  await writeDurably(pathOf(home), JSON.stringify(started), 0o600);
+  await writeDurably(home.disk, pathOf(home), JSON.stringify(started), 0o600);
 }

@@ -11,9 +11,9 @@ const UNRECORDED: Entry = { part: (_name, _options, act) => act() };
 /** False where a service could not be stopped; the others are stopped all the same. */
 export async function endServices(host: Host): Promise<boolean> {
   let all = true;
-  for (const service of await listServices(host.root)) {
+  for (const service of await listServices(host.root, host.disk)) {
     try {
-      const { changed } = await stopService(host, homeOf(host.root, service), UNRECORDED);
+      const { changed } = await stopService(host, homeOf(host.root, service, host.disk), UNRECORDED);
       if (changed) host.log.info({ service }, 'stopped, and will not come back by itself');
     } catch (thrown) {
       const { code, message } = asFleetError(thrown);

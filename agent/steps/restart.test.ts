@@ -5,6 +5,7 @@ import type { Ended } from '@fleet/process/run.ts';
 import t, { type Test } from 'tap';
 import { type Commands, createCommands } from '../commands/commands.ts';
 import { openEpochs } from '../commands/epochs.ts';
+import { realDisk } from '../disk/disk.ts';
 import type { Host } from '../host.ts';
 import { openJournal } from '../releases/journal.ts';
 import { type Home, homeOf, makeHome, releaseDirectory, sealedPath } from '../releases/layout.ts';
@@ -85,7 +86,10 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
     name: 'web-1',
     instance: 'simulated',
     root: world.root,
+    disk: realDisk,
     run: ({ argv, env }) => act(`${argv[0]} ${env.FLEET_VERSION}`, () => ended),
+    endLeftovers: () => 0,
+    runChecks: async () => [],
     supervisorFor: () => supervisor,
     revive: async () => false,
     environment: {},

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { bootId } from '@fleet/process/proc.ts';
 import type { Run, RunOf } from '@fleet/protocol/service.ts';
+import { realDisk } from '../disk/disk.ts';
 import { ifThere, syncPath, writeDurably } from '../disk/durable.ts';
 import type { Instance } from './supervisor.ts';
 
@@ -33,11 +34,11 @@ export async function wanted(home: string): Promise<Spec | undefined> {
 
 /** Readable by the agent alone: values may be secrets. */
 export async function want(home: string, spec: Spec): Promise<void> {
-  await writeDurably(pathOf(home), `${JSON.stringify(spec, null, 2)}\n`, 0o600);
+  await writeDurably(realDisk, pathOf(home), `${JSON.stringify(spec, null, 2)}\n`, 0o600);
 }
 
 export async function unwant(home: string): Promise<void> {
-  if ((await ifThere(rm(pathOf(home)).then(() => true))) === true) await syncPath(home);
+  if ((await ifThere(rm(pathOf(home)).then(() => true))) === true) await syncPath(realDisk, home);
 }
 
 export function isWanted(spec: Spec, found: Spec | undefined): boolean {

@@ -8,6 +8,7 @@ import type { DeploymentRecord } from '../store/deployments.ts';
 import type { Alongside } from '../store/events.ts';
 import type { Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
+import type { Disk } from './disk.ts';
 import type { HostFacts } from './facts.ts';
 import type { ReleaseFiles } from './releaseFiles.ts';
 import type { ArgsOf } from './step.ts';
@@ -48,6 +49,7 @@ export interface Deps {
   agents: Agents;
   balancer(name: string): Balancer;
   clock: Clock;
+  disk: Disk;
   turns: Turns;
   log: Log;
   /** Where the output of steps goes: OUTPUTS/DEPLOYMENT/STEP.log. */

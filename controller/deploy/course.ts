@@ -37,7 +37,7 @@ function releases(service: string, deps: Deps): Course['release'] {
   const read = async (version: string) => {
     const record = await deps.store.artifacts.byVersion(service, version);
     if (record === undefined) throw unknownVersion(service, version);
-    return readRelease(record);
+    return readRelease(record, deps.disk);
   };
   return (version) => {
     const release = known.get(version) ?? read(version);

@@ -18,6 +18,7 @@ import { FakeBalancer } from './balancer.fixture.ts';
 import { VirtualClock } from './clock.fixture.ts';
 import type { Deps } from './context.ts';
 import { Deployer } from './deployer.ts';
+import { realDisk } from './disk.ts';
 import { computeRecap } from './finish.ts';
 import { FakeAgents, type FakeHost } from './hosts.fixture.ts';
 import { type Interruption, Moments, NEVER } from './moments.fixture.ts';
@@ -135,6 +136,7 @@ export class Fleet {
       agents: moments.watch(this.agents, ['ask', 'send']),
       balancer: () => balancer,
       clock: this.clock,
+      disk: realDisk,
       turns: new Turns(),
       log: {
         info() {},

@@ -109,7 +109,7 @@ async function priorValues(
   if (point !== undefined) return point.values;
   const artifact = await deps.store.artifacts.byVersion(service, version);
   if (artifact === undefined) return {};
-  const { sealed } = await readRelease(artifact);
+  const { sealed } = await readRelease(artifact, deps.disk);
   return Object.fromEntries(Object.entries(configured).filter(([name]) => name in sealed.variables));
 }
 

@@ -1,5 +1,4 @@
 /** One step: written before it starts, done by the driver of its kind, written after it ended. */
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StepKind } from '@fleet/protocol/api/plans.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
@@ -199,8 +198,8 @@ async function keepOutput(
 ): Promise<void> {
   if (output === undefined || output === '') return;
   try {
-    await mkdir(join(deps.outputs, String(deployment)), { recursive: true });
-    await writeFile(outputPath(deps.outputs, deployment, step), output);
+    await deps.disk.mkdir(join(deps.outputs, String(deployment)), { recursive: true });
+    await deps.disk.writeFile(outputPath(deps.outputs, deployment, step), output);
   } catch (error) {
     // A full disk. The step has acted, and how it ended counts for more than what it printed.
     deps.log.warn({ err: error, deployment, step }, 'not kept: the output of a step');

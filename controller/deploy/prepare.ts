@@ -53,7 +53,7 @@ export async function prepare(
   artifact: ArtifactRecord | null,
 ): Promise<Prepared> {
   const { placed, all, hosts } = targeted;
-  const release = artifact && (await readRelease(artifact));
+  const release = artifact && (await readRelease(artifact, deps.disk));
   for (const name of asked.skipChecks) {
     if (release === null || release.sealed.smoke.some((check) => check.name === name)) continue;
     throw new FleetError('unknown_check', `${release.manifest.version} has no smoke check ${name}`, {

@@ -1,11 +1,11 @@
 /** A version's files on the controller, with what an agent is told of them before it takes a byte. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import { type Service, service as serviceSchema } from '@fleet/protocol/service.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
+import type { Disk } from './disk.ts';
 
 export interface ReleaseFiles {
   record: ArtifactRecord;
@@ -18,8 +18,8 @@ export interface ReleaseFiles {
   unpacked: number;
 }
 
-export async function readRelease(record: ArtifactRecord): Promise<ReleaseFiles> {
-  const bytes = await readFile(record.manifestPath).catch((cause: unknown) => {
+export async function readRelease(record: ArtifactRecord, disk: Disk): Promise<ReleaseFiles> {
+  const bytes = await disk.readFile(record.manifestPath).catch((cause: unknown) => {
     throw new FleetError(
       'internal',
       `the manifest of ${record.service} ${record.version} cannot be read: ${String(cause)}`,
