@@ -2,6 +2,8 @@
  * How a message that changes something is carried out: its epoch is looked at, commands of one service follow one
  * another, an id that comes while it is being worked on shares that work, and the journal remembers the rest.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { passing } from '@fleet/process/points.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import type { Logger } from 'pino';
@@ -80,10 +82,14 @@ export function createCommands({ epochs, journal, log }: Parts): Commands {
   }
 
   return {
-    perform: (method, request, act) =>
-      share(method, request, (subject) =>
+    async perform(method, request, act) {
+      const value = await share(method, request, (subject) =>
         told(method, request, journal.perform(request.command, subject, act)),
-      ),
+      );
+      // By the next turn the link has sent it.
+      void passing('agent.result_acked', () => nextTurn());
+      return value;
+    },
     observe: (method, request, look) => share(method, request, look),
     async stop() {
       stopping = true;

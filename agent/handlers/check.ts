@@ -1,3 +1,4 @@
+import { passing } from '@fleet/process/points.ts';
 import type { CheckResult } from '@fleet/protocol/messages/check.ts';
 import type { AgentMethods, Handlers } from '@fleet/protocol/messages/methods.ts';
 import type { Host } from '../host.ts';
@@ -17,7 +18,8 @@ export function checkHandlers(host: Host): Pick<Handlers<AgentMethods>, 'check.s
       if (checks.length === 0) return { results: [await checkRunning(host, home, version)] };
       const environment = environmentOf({ host, home, release, values });
       const context = { values, cwd: release.directory, environment, signal };
-      return { results: await host.runChecks(checks, context, { onceOnly }) };
+      const run = () => host.runChecks(checks, context, { onceOnly });
+      return { results: await passing('agent.local_smoke', run) };
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Which release `current` names, and which ones it named before. */
 import { join } from 'node:path';
+import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import { diskError, ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
@@ -37,9 +38,9 @@ export const UNFINISHED = '.current-';
 async function switchTo(home: Home, version: string): Promise<void> {
   const temporary = join(home.directory, `${UNFINISHED}${randomName()}`);
   try {
-    await home.disk.symlink(join('releases', version), temporary);
-    await home.disk.rename(temporary, home.current);
-    await syncPath(home.disk, home.directory);
+    await passing('agent.temp_link', () => home.disk.symlink(join('releases', version), temporary));
+    await passing('agent.rename', () => home.disk.rename(temporary, home.current));
+    await passing('agent.directory_sync', () => syncPath(home.disk, home.directory));
   } catch (error) {
     await home.disk.rm(temporary, { force: true });
     const known = diskError(error, home.current);

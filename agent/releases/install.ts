@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
+import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
@@ -39,7 +40,7 @@ export async function commitRelease(
 
   const tree = join(home.staging, randomName());
   try {
-    await disk.unpack({ artifact, manifest, into: tree });
+    await passing('agent.unpacked', () => disk.unpack({ artifact, manifest, into: tree }));
     await publish(home, manifest, bytes, tree);
   } catch (error) {
     await disk.rm(tree, { recursive: true, force: true });
@@ -55,12 +56,15 @@ async function publish(home: Home, manifest: Manifest, bytes: Buffer, tree: stri
   const { disk } = home;
   const { version, identity, sealed } = manifest;
   const { shared } = decodeSealed(manifest);
-  const stats = await disk.recordStats(tree, manifest);
+  const kept: Sealed = { identity, sealed };
+  const stats = await passing('agent.tree_ok', () => disk.recordStats(tree, manifest));
   await linkShared(home, version, tree, shared);
-  await writeDurably(disk, manifestPath(home, version), bytes);
-  await writeDurably(disk, statsPath(home, version), JSON.stringify(stats));
-  await writeDurably(disk, sealedPath(home, version), JSON.stringify({ identity, sealed } satisfies Sealed));
-  await disk.rename(tree, releaseDirectory(home, version));
+  await passing('agent.synced', async () => {
+    await writeDurably(disk, manifestPath(home, version), bytes);
+    await writeDurably(disk, statsPath(home, version), JSON.stringify(stats));
+    await writeDurably(disk, sealedPath(home, version), JSON.stringify(kept));
+  });
+  await passing('agent.moved_to_releases', () => disk.rename(tree, releaseDirectory(home, version)));
   await syncPath(disk, home.releases);
   await syncPath(disk, home.staging);
 }

@@ -7,6 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { passing } from '@fleet/process/points.ts';
 import { asFleetError, type ErrorBody, FleetError, fromBody } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import { type Disk, realDisk } from '../disk/disk.ts';
@@ -81,7 +82,7 @@ export async function openJournal(
     const startedAt = new Date(now()).toISOString();
     const { id, why } = command;
     const record: CommandRecord = { id, subject, why, startedAt, outcome: { state: 'started' }, parts: {} };
-    await write(record);
+    await passing('agent.command_journaled', () => write(record));
     known.add(nameOf(id));
     for (const oldest of known) {
       if (known.size <= KEPT_RECORDS) break;
@@ -104,7 +105,7 @@ export async function openJournal(
   async function end(record: CommandRecord, outcome: Outcome): Promise<void> {
     record.outcome = outcome;
     record.endedAt = new Date(now()).toISOString();
-    await keep(record);
+    await passing('agent.result_journaled', () => keep(record));
   }
 
   function entryOf(record: CommandRecord): Entry {

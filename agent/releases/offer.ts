@@ -1,4 +1,5 @@
 /** Whether a release has to be sent, and from where: asked before a byte of it is. */
+import { passing } from '@fleet/process/points.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { StreamPart } from '@fleet/protocol/messages/release.ts';
@@ -25,8 +26,10 @@ export async function considerOffer(home: Home, offer: Offer): Promise<Reply<Age
   const artifactFrom = await bytesHere(home, version, 'artifact', artifact);
   const missing = manifest.size - manifestFrom + artifact.size - artifactFrom;
   await requireRoom(home.disk, home.directory, offer.unpacked + missing, `${home.service} ${version}`);
-  await makePart(home, version, 'manifest', manifest.sha256);
-  await makePart(home, version, 'artifact', artifact.sha256);
+  await passing('agent.staging_made', async () => {
+    await makePart(home, version, 'manifest', manifest.sha256);
+    await makePart(home, version, 'artifact', artifact.sha256);
+  });
   return { state: 'wanted', manifestFrom, artifactFrom };
 }
 

@@ -1,4 +1,5 @@
 /** Removing releases that nobody will go back to. */
+import { passing } from '@fleet/process/points.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import { orderedReleases, readActivations, writeActivations } from './activate.ts';
 import { type Home, readCurrent } from './layout.ts';
@@ -16,7 +17,7 @@ export async function pruneReleases(
   const started = await readStarted(home);
   const kept = new Set([...activated.slice(0, keep), await readCurrent(home), started?.version, ...protect]);
   const removed = [...activated, ...others].filter((version) => !kept.has(version));
-  for (const version of removed) await removeRelease(home, version);
+  for (const version of removed) await passing('agent.prune', () => removeRelease(home, version));
   const left = (await readActivations(home)).filter((version) => !removed.includes(version));
   if (removed.length > 0) await writeActivations(home, left);
   return { removed };

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Sink } from '@fleet/link/receiving.ts';
+import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { parseStreamName, type StreamPart } from '@fleet/protocol/messages/release.ts';
 import { type Disk, type OpenFile, realDisk } from '../disk/disk.ts';
@@ -95,7 +96,9 @@ async function sinkOf(stream: {
       if (at + chunk.length > size) return giveUp(failed(name, `more than the ${size} bytes announced came`));
       try {
         for (let written = 0; written < chunk.length; ) {
-          const { bytesWritten } = await handle.write(chunk, written, chunk.length - written, at + written);
+          const { bytesWritten } = await passing('agent.chunk_written', () =>
+            handle.write(chunk, written, chunk.length - written, at + written),
+          );
           written += bytesWritten;
         }
       } catch (error) {
@@ -110,7 +113,7 @@ async function sinkOf(stream: {
       if (at !== size) throw failed(name, `it ended after ${at} of ${size} bytes`);
       if (hash.digest('hex') !== part.sha256)
         return giveUp(failed(name, 'its digest is not the one offered'));
-      await handle.sync();
+      await passing('agent.digest_ok', () => handle.sync());
       await close();
     },
     /** What came stays: the next offer goes on from it. */

@@ -1,4 +1,5 @@
 /** Programs that a version brings along for the moments around stopping and starting it, and its once steps. */
+import { passing } from '@fleet/process/points.ts';
 import { describe, ok } from '@fleet/process/run.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Hook } from '@fleet/protocol/service.ts';
@@ -12,13 +13,15 @@ export function runHook(runtime: Runtime, name: string, hook: Hook, entry: Entry
   return entry.part(name, { repeatable: hook.repeatable }, async () => {
     const { host, home, release } = runtime;
     const argv = argvOf(runtime, hook.command);
-    const ended = await host.run({
-      argv,
-      cwd: release.directory,
-      env: { ...environmentOf(runtime), [HOOK]: host.instance },
-      timeoutMs: hook.timeout,
-      signal: host.leaving,
-    });
+    const ended = await passing('agent.pre_hook', () =>
+      host.run({
+        argv,
+        cwd: release.directory,
+        env: { ...environmentOf(runtime), [HOOK]: host.instance },
+        timeoutMs: hook.timeout,
+        signal: host.leaving,
+      }),
+    );
     if (ok(ended)) return { output: ended.output, ms: ended.ms };
     const what = `${name} of ${home.service} ${release.version}`;
     if (ended.reason === 'cancelled') throw new FleetError('stopping', `the agent stopped during ${what}`);

@@ -1,4 +1,5 @@
 /** Stop what runs, start what `current` names. */
+import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { HookName } from '@fleet/protocol/service.ts';
@@ -62,7 +63,8 @@ async function startRelease(runtime: Runtime, entry: Entry): Promise<Ran[]> {
   // Before the start, so that a crash behind it leaves a service that is known.
   await writeStarted(home, { version: release.version, values, wanted: true });
   try {
-    ran.push(await timed(host, () => supervisor.start(instance)));
+    const start = () => timed(host, () => supervisor.start(instance));
+    ran.push(await passing('agent.restart_hook', start));
   } catch (error) {
     await writeStarted(home, { version: release.version, values, wanted: false });
     throw error;
