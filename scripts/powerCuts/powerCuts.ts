@@ -1,0 +1,60 @@
+/** `scripts/power-cuts`: cuts the power again and again, and tells what held. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { skipWithoutStrace } from '../tracing/strace.ts';
+import { AgentSide } from './agentSide.ts';
+import { chance } from './chance.ts';
+import type { Cut, Moment } from './cuts.ts';
+import { skipWithoutPowerDisk } from './disk.ts';
+
+const { values: flags } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    cuts: { type: 'string', default: '10' },
+    only: { type: 'string', default: 'agent,controller' },
+    random: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+  },
+});
+const seed = Number(flags.seed);
+const luck = chance(seed);
+const probe = mkdtempSync(join(tmpdir(), 'fleet-probe-'));
+const missing = skipWithoutStrace() || skipWithoutPowerDisk(probe);
+rmSync(probe, { recursive: true });
+if (missing) {
+  say(`Skipped: ${missing}`);
+  process.exit(2);
+}
+say(`seed ${seed}`);
+const cuts: Cut[] = [];
+if (flags.only.includes('agent')) await cutAll(await AgentSide.open(), ['fsync', 'rename']);
+const broken = cuts.filter(({ faults }) => faults.length > 0);
+say(`\n${cuts.length} cuts, ${broken.length} with something that did not hold (seed ${seed})`);
+process.exitCode = broken.length > 0 || cuts.length === 0 ? 1 : 0;
+
+async function cutAll(side: AgentSide, calls: string[]): Promise<void> {
+  try {
+    const lasts = await side.measure();
+    if (!flags.random)
+      for (const call of calls) for (let nth = 1; tell(await side.cut({ call, nth })); nth++);
+    for (let left = Number(flags.cuts); left > 0; left--)
+      tell(await side.cut({ afterMs: Math.round(luck.next() * lasts) } satisfies Moment));
+  } finally {
+    await side.close();
+  }
+}
+
+function tell(cut: Cut | null): boolean {
+  if (cut === null) return false;
+  cuts.push(cut);
+  const held = cut.faults.length === 0 ? 'held' : 'DID NOT HOLD';
+  say(`${cut.side.padEnd(10)} ${held}  ${cut.where}  (${cut.acknowledged} acknowledged)`);
+  for (const fault of cut.faults) say(`    ${fault}`);
+  return true;
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
