@@ -57,6 +57,7 @@ export const CODES = {
   locked: { http: 409, exit: 3, means: 'another deployment of this service and environment is running' },
   min_visible: { http: 409, exit: 3, means: 'fewer hosts than min_visible would be left in the balancer' },
   not_running: { http: 409, exit: 3, means: 'the deployment has ended already, or is about to' },
+  not_waiting: { http: 409, exit: 3, means: 'the deployment does not wait for a decision' },
   not_paused: { http: 409, exit: 3, means: 'the deployment is not paused' },
   not_planned: {
     http: 409,
@@ -90,7 +91,7 @@ export const CODES = {
   hook_interrupted: {
     http: 500,
     exit: 1,
-    means: 'a hook that must not run twice was interrupted; a person has to look',
+    means: 'a hook that must not run twice was interrupted; a person has to decide',
   },
   start_failed: { http: 500, exit: 1, means: 'the service did not start or did not stay up' },
   stop_failed: { http: 500, exit: 1, means: 'the service did not stop' },

@@ -21,6 +21,7 @@ export function deployments({
   | 'deployments.pause'
   | 'deployments.resume'
   | 'deployments.abort'
+  | 'deployments.skip'
   | 'deployments.retry'
   | 'deployments.output'
 > {
@@ -55,8 +56,11 @@ export function deployments({
     'deployments.abort': async ({ params: { id }, body, by }) => ({
       state: await deployer.abort(id, by, body.why),
     }),
+    'deployments.skip': async ({ params: { id }, body, by }) => ({
+      state: await deployer.skip(id, by, body),
+    }),
     'deployments.retry': async ({ params: { id }, body, by }) => ({
-      id: await deployer.retry(id, by, body.why),
+      id: await deployer.retry(id, by, body),
     }),
     'deployments.output': async ({ params: { id, step } }) => {
       await store.deployments.get(id);

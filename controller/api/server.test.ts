@@ -107,6 +107,10 @@ const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Ask
     good: { path: '/api/deployments/4/resume', body: {} },
     unknown: { path: '/api/deployments/999/resume', body: {} },
   },
+  'deployments.skip': {
+    good: { path: '/api/deployments/5/skip', body: { why: 'it was done', host: 'a' } },
+    unknown: { path: '/api/deployments/999/skip', body: {} },
+  },
   'deployments.retry': {
     good: { path: '/api/deployments/1/retry', body: { why: 'once more' } },
     unknown: { path: '/api/deployments/999/retry', body: {} },
@@ -126,7 +130,7 @@ const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Ask
 const ROUTE_LIST = Object.entries(ROUTES) as Array<[RouteName, Route]>;
 
 t.test('every route answers in the form that it declares', async (t) => {
-  const { port, fleet, deployer } = await serve(t);
+  const { port, fleet, deployer, store } = await serve(t);
   const held = Promise.withResolvers<void>();
   for (const [name, { method, reply }] of ROUTE_LIST) {
     if (name === 'hosts.forget') fleet.agents.disconnect('c');
@@ -134,6 +138,13 @@ t.test('every route answers in the form that it declares', async (t) => {
       // Something to pause, resume and abort, that does not end before.
       fleet.agents.trouble('a', 'step.report', { kind: 'held', until: held.promise }, { times: 1 });
       await deployer.start({ service: 'segmenter', version: NEW, skipChecks: [] }, 'ann');
+    }
+    if (name === 'deployments.skip') {
+      fleet.agents.trouble('a', 'step.restart', { kind: 'dies', during: 'after_start' }, { times: 1 });
+      const id = await deployer.start({ service: 'segmenter', version: NEW, skipChecks: [] }, 'ann');
+      await store.events.until(`deployment/${id}`, AbortSignal.timeout(30_000), async () =>
+        (await store.deployments.get(id)).state === 'waiting' ? true : undefined,
+      );
     }
     const { good } = CALLS[name];
     const { status, json } = await ask(port, { method, ...good });

@@ -1,6 +1,7 @@
 import { isVisible, type ServerState } from '@fleet/balancers/balancer.ts';
 import type { Status } from '@fleet/protocol/api/fleet.ts';
 import { checkNames, fillTemplate, hostsOf, type Placed } from '../config/config.ts';
+import { waitingFor } from '../deploy/interrupted.ts';
 import type { HiddenHost } from '../store/hidden.ts';
 import type { HostRecord } from '../store/hosts.ts';
 import { onHost } from '../store/rollbackPoints.ts';
@@ -51,6 +52,7 @@ export function status(served: Served): Handlers<'status.show'> {
                   version: deployment.version,
                   by: lock.owner,
                   since: lock.since,
+                  waitsFor: deployment.state === 'waiting' ? await waitingFor(lock.deployment, store) : [],
                 }
               : null,
           hosts,

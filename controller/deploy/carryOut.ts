@@ -15,7 +15,7 @@ import { isStoreFault } from '../store/faults.ts';
 import type { Deps } from './context.ts';
 import { rowsOf } from './course.ts';
 import { endWithRecap } from './finish.ts';
-import { Parked } from './perform.ts';
+import { Parked } from './parked.ts';
 import { type Prepared, prepare, target } from './prepare.ts';
 import { type Builder, buildVersion, existing } from './resolve.ts';
 import { deployAsked, rollbackAsked } from './retry.ts';

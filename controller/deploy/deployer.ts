@@ -9,6 +9,7 @@ import { buildTopic, deploymentTopic } from '../store/events.ts';
 import { isStoreFault } from '../store/faults.ts';
 import { carryOut, type RollbackRequest } from './carryOut.ts';
 import type { Deps } from './context.ts';
+import { decide, notWaiting, waitingFor } from './interrupted.ts';
 import { prepare, type Targeted, target } from './prepare.ts';
 import { previousGood } from './previous.ts';
 import { type Builder, buildVersion, existing, type Wanted } from './resolve.ts';
@@ -17,6 +18,11 @@ import { says } from './step.ts';
 
 /** Between two tries to write what could not be written: the disk is full, or somebody else holds the database. */
 const STORE_RETRY_MS = 2000;
+
+interface Decision {
+  why?: string | undefined;
+  host?: string | undefined;
+}
 
 type Work = (signal: AbortSignal) => Promise<void>;
 
@@ -72,8 +78,17 @@ export class Deployer {
     return this.#begin('rollback', { ...request, to }, targeted, by);
   }
 
-  /** Begins the same once more for the hosts that did not succeed. Null: there is no such host. */
-  async retry(id: number, by: string, why: string | undefined): Promise<number | null> {
+  /**
+   * Where a deployment waits: runs its interrupted hooks again. Where it has ended: begins the same once more for the hosts that did
+   * not succeed. Null: there is no such host.
+   */
+  async retry(id: number, by: string, { why, host }: Decision = {}): Promise<number | null> {
+    const { state } = await this.#deps.store.deployments.get(id);
+    if (state === 'waiting') {
+      await decide(id, this.#deps.store, { take: 'again', by, why, host });
+      return id;
+    }
+    if (host !== undefined) throw notWaiting(id, state, host);
     const again = await retryOf(id, this.#deps.store, why);
     if (again === null) return null;
     return again.kind === 'deploy' ? this.start(again.request, by) : this.rollback(again.request, by);
@@ -128,10 +143,13 @@ export class Deployer {
     await this.#deps.store.builds.failUnfinished();
     for (const { id, state } of await this.#deps.store.deployments.unfinished()) {
       const why = 'the controller was started again';
-      const paused = note(`${why}; it stays paused: fleet resume ${id} goes on`);
+      const stays: Partial<Record<DeploymentState, string>> = {
+        paused: `it stays paused: fleet resume ${id} goes on`,
+        waiting: `it still waits for a person: fleet retry ${id}, fleet skip ${id} or fleet abort ${id}`,
+      };
       await this.#deps.store.events.append(
         deploymentTopic(id),
-        state === 'paused' ? paused : { type: 'deployment.resumed', why },
+        stays[state] === undefined ? { type: 'deployment.resumed', why } : note(`${why}; ${stays[state]}`),
       );
       this.#go(deploymentTopic(id), (signal) => carryOut(id, this.#deps, this.#builder, signal));
     }
@@ -147,8 +165,19 @@ export class Deployer {
     return this.#deps.store.deployments.resume(id, event);
   }
 
+  /** The interrupted hooks that it waits for count as done. */
+  async skip(id: number, by: string, { why, host }: Decision = {}): Promise<DeploymentState> {
+    await decide(id, this.#deps.store, { take: 'done', by, why, host });
+    return (await this.#deps.store.deployments.get(id)).state;
+  }
+
   async abort(id: number, by: string, why: string | undefined): Promise<DeploymentState> {
-    const text = `${because(`${by} aborts it`, why)}; the host at work is finished first`;
+    const open = (await waitingFor(id, this.#deps.store)).map(
+      ({ hook, version, host }) => `${hook} of ${version} on ${host}`,
+    );
+    const first =
+      open.length > 0 ? `nobody decides about ${open.join(', ')}` : 'the host at work is finished first';
+    const text = `${because(`${by} aborts it`, why)}; ${first}`;
     const state = await this.#deps.store.deployments.abort(id, note(text));
     // Nobody listens any more once it is planned.
     this.#running.get(deploymentTopic(id))?.stop.abort();

@@ -6,7 +6,7 @@ import { asFleetError } from '@fleet/protocol/errors.ts';
 import type { Deps } from './context.ts';
 import type { Course } from './course.ts';
 import { type FinalReport, finalReport, hostFacts } from './facts.ts';
-import { Parked } from './perform.ts';
+import { Parked } from './parked.ts';
 import { type RecapInput, recapOf } from './recap.ts';
 
 const REPORT_MS = 10_000;
@@ -56,6 +56,7 @@ export async function recapInput(id: number, store: Deps['store']): Promise<Reca
       report: report === null ? null : finalReport.parse(report),
     })),
     steps: await store.steps.list(id),
+    interruptions: await store.interruptions.list(id),
     identity: artifact?.identity ?? null,
     now: new Date(),
     ending: false,

@@ -195,7 +195,7 @@ export class Fleet {
   /** Rejects where there is nothing to retry. */
   retry(id: number, why?: string): Promise<Recap> {
     return this.#seeThrough(async ({ deployer }) => {
-      const retried = await deployer.retry(id, 'ann', why);
+      const retried = await deployer.retry(id, 'ann', { why });
       if (retried === null) throw new Error(`nothing of deployment ${id} is left to retry`);
       return retried;
     }, []);
@@ -336,6 +336,7 @@ function watchedStore(store: Store, moments: Moments): Store {
       'end',
       'saveReport',
     ]),
+    interruptions: moments.watch(store.interruptions, ['open', 'decide']),
     steps: moments.watch(store.steps, ['begin', 'remember', 'end', 'add', 'skipPending']),
     hidden: moments.watch(store.hidden, ['open', 'close', 'has']),
     events: moments.watch(store.events, ['append']),

@@ -22,6 +22,8 @@ export interface FakeHost {
   running: string | null;
   /** What runs has passed its smoke checks since it was started, and no look since then said otherwise. */
   proven: boolean;
+  /** Hooks that may not run twice and were cut off in the middle, by the id of their command. */
+  interrupted: Map<string, { hook: string; version: string; run: number }>;
   /** Outcomes of commands by id. */
   journal: Map<string, () => Answer>;
   epoch: number;
@@ -41,6 +43,8 @@ interface Trouble {
     | { kind: 'slow'; ms: number }
     | { kind: 'held'; until: Promise<unknown> }
     /** The link breaks before or after the work, and is back after this time; without one it stays away. */
+    /** Its agent dies in the middle of a hook that may not run twice, and is back after a second. */
+    | { kind: 'dies'; during: string }
     | { kind: 'cut'; when: 'before' | 'after'; backAfterMs?: number | undefined };
 }
 
@@ -63,6 +67,7 @@ export class FakeAgents implements Agents {
         current: null,
         running: null,
         proven: true,
+        interrupted: new Map(),
         journal: new Map(),
         epoch: 0,
         received: new Map(),
@@ -131,7 +136,9 @@ export class FakeAgents implements Agents {
   ): Promise<Answer<M>> {
     const version = 'version' in body ? body.version : undefined;
     return unless(signal, () =>
-      this.#troubled(name, { method, version, timeoutMs }, (host) => this.#once(host, method, body)),
+      this.#troubled(name, { method, version, timeoutMs }, (host, during) =>
+        this.#once(host, method, body, during),
+      ),
     );
   }
 
@@ -149,7 +156,7 @@ export class FakeAgents implements Agents {
   async #troubled<T>(
     name: string,
     asked: { method: Trouble['method']; version: string | undefined; timeoutMs: number },
-    work: (host: FakeHost) => Promise<T>,
+    work: (host: FakeHost, during?: string) => Promise<T>,
   ): Promise<T> {
     const host = this.of(name);
     if (!host.connected) throw new FleetError('unreachable', `${name} is not connected`);
@@ -161,6 +168,7 @@ export class FakeAgents implements Agents {
       await this.#clock.sleep(Math.min(trouble.ms, asked.timeoutMs));
       if (trouble.ms > asked.timeoutMs) throw new FleetError('timeout', `${name} did not answer`);
     }
+    if (trouble?.kind === 'dies') return work(host, trouble.during);
     if (trouble?.kind !== 'cut') return work(host);
     if (trouble.when === 'after') await work(host).catch(() => {});
     this.disconnect(name, trouble.backAfterMs);
@@ -180,7 +188,12 @@ export class FakeAgents implements Agents {
   }
 
   /** The same command id is carried out once, and always gets the same answer. */
-  async #once<M extends Method>(host: FakeHost, method: M, body: Body<M>): Promise<Answer<M>> {
+  async #once<M extends Method>(
+    host: FakeHost,
+    method: M,
+    body: Body<M>,
+    during?: string,
+  ): Promise<Answer<M>> {
     const command: Command | undefined = 'command' in body ? body.command : undefined;
     if (command === undefined) return this.#does[method](host, body);
     if (command.epoch < host.epoch) throw new FleetError('stale_epoch', `epoch ${command.epoch} is over`);
@@ -188,6 +201,7 @@ export class FakeAgents implements Agents {
     const recorded = host.journal.get(command.id);
     // Recorded by this very method: a command id is used by one.
     if (recorded !== undefined) return recorded() as Answer<M>;
+    this.#interrupted(host, command, 'version' in body ? body.version : '', during);
     try {
       const answer = this.#does[method](host, body);
       host.journal.set(command.id, () => answer);
@@ -198,6 +212,29 @@ export class FakeAgents implements Agents {
       });
       throw error;
     }
+  }
+
+  /** Throws where a hook waits for a decision, and where the agent dies in this one. */
+  #interrupted(host: FakeHost, { id, decisions = [] }: Command, version: string, during?: string): void {
+    const open = host.interrupted.get(id);
+    if (open !== undefined) {
+      const { hook, run } = open;
+      const decision = decisions.find((each) => each.part === hook && each.run === run);
+      if (decision === undefined)
+        throw new FleetError('hook_interrupted', `${hook} of ${open.version} was interrupted`, {
+          data: { ...open },
+        });
+      this.#act(`${host.name} ${decision.take === 'done' ? 'skips' : 'repeats'} ${hook}`);
+    }
+    if (during === undefined) return;
+    host.interrupted.set(id, { hook: during, version, run: (open?.run ?? 0) + 1 });
+    this.#act(`${host.name} dies during ${during}`);
+    if (host.current === version) {
+      host.running = during === 'after_start' ? version : null;
+      host.proven = false;
+    }
+    this.disconnect(host.name, 1000);
+    throw new FleetError('link_lost', `the connection to ${host.name} was lost`);
   }
 
   readonly #does: { [M in Method]: (host: FakeHost, body: Body<M>) => Answer<M> } = {

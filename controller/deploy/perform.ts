@@ -10,15 +10,10 @@ import type { StepRecord } from '../store/steps.ts';
 import { within } from './clock.ts';
 import type { Deps, StepContext, StepResult } from './context.ts';
 import { type Course, factsOf } from './course.ts';
+import { type Decisions, withDecisions } from './interrupted.ts';
+import { Parked } from './parked.ts';
 import { stepArgs } from './step.ts';
 import { STEP_DRIVERS } from './steps/kinds.ts';
-
-/** The controller was asked to stop: the step stays begun, and goes on after the next start. */
-export class Parked extends Error {
-  constructor() {
-    super('parked until the controller starts again');
-  }
-}
 
 export const isBad = (outcome: Outcome | null) => outcome === 'failed' || outcome === 'unreachable';
 
@@ -35,7 +30,9 @@ export async function performStep(course: Course, record: StepRecord): Promise<v
   let result: StepResult | undefined;
   let error: FleetError | undefined;
   try {
-    result = await drive(kind, contextOf(course, record));
+    result = await withDecisions(course, record, (decisions) =>
+      drive(kind, contextOf(course, record, decisions)),
+    );
   } catch (thrown) {
     if (deps.parking.aborted) throw new Parked();
     if (isStoreFault(thrown)) throw thrown;
@@ -91,7 +88,7 @@ function drive(kind: StepKind, context: StepContext): Promise<StepResult> {
   return driver.perform(context as never);
 }
 
-function contextOf(course: Course, record: StepRecord): StepContext {
+function contextOf(course: Course, record: StepRecord, decisions: Decisions): StepContext {
   const { deps, deployment, settings } = course;
   const { step, host, kind, rescue } = record;
   const signal = deps.parking;
@@ -115,6 +112,7 @@ function contextOf(course: Course, record: StepRecord): StepContext {
       fleet: deps.store.fleet,
       epoch: deps.store.epoch,
       why: `deployment ${deployment.id}`,
+      ...(decisions.length > 0 ? { decisions } : {}),
     }),
     ask: (method, body, { timeoutMs }) =>
       patiently(deps, host, settings.strategy.patience, () =>

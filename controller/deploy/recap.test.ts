@@ -19,6 +19,7 @@ const deployment: DeploymentRecord = {
   environment: 'production',
   version: NEW,
   state: 'running',
+  isPaused: false,
   by: 'ann',
   why: null,
   request: {},
@@ -94,6 +95,7 @@ function recap(
   const made = recapOf({
     deployment: { ...deployment, ...more },
     identity: identityOf(NEW),
+    interruptions: [],
     hosts: Object.entries(hosts).map(([host, told]) => ({
       facts: facts(host, told.facts),
       report: told.report,
@@ -128,6 +130,7 @@ t.test('all well', async (t) => {
       notes: [],
     })),
     failure: null,
+    interruptions: [],
     before: ['1.0.0'],
     exit: 0,
   });
@@ -244,6 +247,7 @@ t.test('a host that somebody else had hidden', async (t) => {
   const { hosts, exit } = recapOf({
     deployment,
     identity: identityOf(NEW),
+    interruptions: [],
     hosts: [{ facts: facts('a'), report: runs(NEW) }],
     steps: made,
     now: NOW,

@@ -2,6 +2,8 @@
  * The recap: a pure function of the steps and of what each agent itself reported at the end. Where the two disagree it says
  * so, and what is not known is never green.
  */
+
+import type { Interruption } from '@fleet/protocol/api/interruptions.ts';
 import type { Recap, RecapHost } from '@fleet/protocol/api/recap.ts';
 import { CODES } from '@fleet/protocol/errors.ts';
 import type { DeploymentRecord } from '../store/deployments.ts';
@@ -12,6 +14,7 @@ export interface RecapInput {
   deployment: DeploymentRecord;
   hosts: ReadonlyArray<{ facts: HostFacts; report: FinalReport | null }>;
   steps: readonly StepRecord[];
+  interruptions: readonly Interruption[];
   /** Of the version that is deployed; null before there is one. */
   identity: string | null;
   now: Date;
@@ -22,10 +25,17 @@ export interface RecapInput {
 export function recapOf(input: RecapInput): Recap {
   const { deployment, identity } = input;
   const target = { version: deployment.version, identity };
+  const over = input.ending || deployment.endedAt !== null;
   const hosts = input.hosts.map(({ facts, report }) => {
     const steps = input.steps.filter((step) => step.host === facts.host);
     return {
-      ...hostRecap(target, facts, report, steps),
+      ...hostRecap(
+        target,
+        facts,
+        report,
+        steps,
+        input.interruptions.filter((each) => each.host === facts.host).map((each) => says(each, over)),
+      ),
       green: isGreen(target, report, steps),
       before: isAsBefore(facts, report),
     };
@@ -34,7 +44,6 @@ export function recapOf(input: RecapInput): Recap {
   const planned = hosts.length > 0;
   const green = planned && hosts.every((host) => host.green) && deployment.failure === null;
   const before = planned && hosts.every((host) => host.before);
-  const over = input.ending || deployment.endedAt !== null;
   return {
     deployment: deployment.id,
     service: deployment.service,
@@ -44,6 +53,7 @@ export function recapOf(input: RecapInput): Recap {
     durationMs: ended.getTime() - new Date(deployment.startedAt).getTime(),
     hosts: hosts.map(({ green: _, before: __, ...host }) => host),
     failure: deployment.failure,
+    interruptions: [...input.interruptions],
     before: [...new Set(input.hosts.flatMap(({ facts }) => facts.prior?.version ?? []))].sort(),
     exit: over ? exitOf(deployment, planned, green, before) : 1,
   };
@@ -120,6 +130,7 @@ function hostRecap(
   facts: HostFacts,
   report: FinalReport | null,
   all: readonly StepRecord[],
+  interrupted: readonly string[],
 ): RecapHost {
   // Staging that went well touched nothing that a request could notice: a host that only got that far counts as never started.
   const steps = all.filter(
@@ -142,8 +153,17 @@ function hostRecap(
     rescued: rescued ? 1 : 0,
     ignored: count('ignored'),
     running: report?.known ? report.running : null,
-    notes: notesOf(target, report, all),
+    notes: [...interrupted, ...notesOf(target, report, all)],
   };
+}
+
+/** What became of an interrupted hook: the recap must not be read as if nothing had happened. */
+function says({ hook, version, decision }: Interruption, over: boolean): string {
+  const what = `${hook} of ${version} was interrupted`;
+  if (decision === null)
+    return over ? `${what}, and nobody knows how far it came` : `${what}, and waits for a person`;
+  const { take, by, why } = decision;
+  return `${what}; ${by} ${take === 'done' ? 'skipped it' : 'had it run again'}${why === null ? '' : `: ${why}`}`;
 }
 
 function notesOf(target: Target, report: FinalReport | null, steps: readonly StepRecord[]): string[] {

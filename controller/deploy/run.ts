@@ -8,7 +8,8 @@ import type { StepRecord } from '../store/steps.ts';
 import type { Deps } from './context.ts';
 import { addRescue, type Course, factsOf, loadCourse, plannedPhases, rescueSteps } from './course.ts';
 import { finish } from './finish.ts';
-import { isBad, Parked, performStep } from './perform.ts';
+import { Parked } from './parked.ts';
+import { isBad, performStep } from './perform.ts';
 import { wayBack } from './rescue.ts';
 
 /** Runs a planned deployment to its end. Throws `Parked` when the controller stops before that. */
@@ -60,12 +61,12 @@ async function runLane(course: Course, lane: { host: string; steps: StepRecord[]
   if (lane.steps.some(failedOnHost)) await goBack(course, lane.host);
 }
 
-/** A safe point: waits here while the deployment is paused, unless something has failed and it ends anyway. */
+/** A safe point: waits here while the deployment is paused or waits for a person, unless something has failed and it ends anyway. */
 async function mustStop({ deps, deployment: { id } }: Course): Promise<boolean> {
   const stop = await deps.store.events.until(deploymentTopic(id), deps.parking, async () => {
     const { state, failure } = await deps.store.deployments.get(id);
     if (state === 'aborting' || failure !== null) return true;
-    return state === 'paused' ? undefined : false;
+    return state === 'paused' || state === 'waiting' ? undefined : false;
   });
   if (stop === undefined) throw new Parked();
   return stop;

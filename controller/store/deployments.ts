@@ -3,7 +3,7 @@
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { type Kysely, type Selectable, sql } from 'kysely';
+import { type Kysely, type Selectable, type SqlBool, sql } from 'kysely';
 import { type Alongside, deploymentTopic, type Events } from './events.ts';
 import type { Db } from './open.ts';
 import { insertSteps, type NewStep } from './steps.ts';
@@ -24,7 +24,9 @@ export interface DeploymentRecord {
   service: string;
   environment: string;
   version: string | null;
+  /** `waiting` is not kept as such: it is so while an interrupted hook has no decision, whether or not it is paused too. */
   state: DeploymentState;
+  isPaused: boolean;
   by: string;
   why: string | null;
   request: unknown;
@@ -48,6 +50,12 @@ export function abortedUnplanned(id: number): FleetError {
   return new FleetError('aborted', `deployment ${id} was aborted before it was planned: nothing was touched`);
 }
 
+/** What a deployment that holds the lock and does not go on by itself needs. */
+const STANDING_STILL: Partial<Record<DeploymentState, { aside: string; next(id: number): string }>> = {
+  paused: { aside: ', paused', next: (id) => `resume ${id} to let it go on` },
+  waiting: { aside: ', waiting for a person', next: (id) => `attach ${id} to read what it waits for` },
+};
+
 export class Deployments {
   readonly #db: Db;
   readonly #events: Events;
@@ -64,18 +72,21 @@ export class Deployments {
     return this.#db.transaction().execute(async (trx) => {
       const held = await trx
         .selectFrom('locks')
-        .innerJoin('deployments', 'deployments.id', 'locks.deployment')
-        .select(['locks.deployment', 'locks.owner', 'locks.since', 'deployments.state'])
+        .selectAll()
         .where('locks.service', '=', asked.service)
         .where('locks.environment', '=', asked.environment)
         .executeTakeFirst();
       if (held) {
-        const paused = held.state === 'paused';
+        const { state } = await find(trx, held.deployment);
+        const { aside, next } = STANDING_STILL[state] ?? {
+          aside: '',
+          next: (id: number) => `attach ${id} to watch it`,
+        };
         throw new FleetError(
           'locked',
-          `${asked.service} in ${asked.environment} is being deployed by ${held.owner} since ${held.since} (deployment ${held.deployment}${paused ? ', paused' : ''})`,
+          `${asked.service} in ${asked.environment} is being deployed by ${held.owner} since ${held.since} (deployment ${held.deployment}${aside})`,
           {
-            next: `fleet ${paused ? `resume ${held.deployment} to let it go on` : `attach ${held.deployment} to watch it`}, fleet abort ${held.deployment} to stop it`,
+            next: `fleet ${next(held.deployment)}, fleet abort ${held.deployment} to stop it`,
             data: { deployment: held.deployment, owner: held.owner, since: held.since },
           },
         );
@@ -159,8 +170,8 @@ export class Deployments {
 
   /** Lets a paused deployment go on. Throws `not_paused`, `not_running`. */
   async resume(id: number, event: FleetEvent): Promise<DeploymentState> {
-    return this.#turn(id, event, ({ state, settings }) => {
-      if (state === 'paused') return settings === null ? 'resolving' : 'running';
+    return this.#turn(id, event, ({ state, settings, isPaused }) => {
+      if (isPaused) return settings === null ? 'resolving' : 'running';
       throw new FleetError('not_paused', `deployment ${id} is not paused: it is ${state}`, {
         next: `fleet attach ${id}`,
       });
@@ -221,19 +232,14 @@ export class Deployments {
     environment?: string | undefined;
     limit: number;
   }): Promise<DeploymentRecord[]> {
-    let query = this.#db.selectFrom('deployments').selectAll().orderBy('id', 'desc').limit(filter.limit);
+    let query = deployments(this.#db).orderBy('id', 'desc').limit(filter.limit);
     if (filter.service !== undefined) query = query.where('service', '=', filter.service);
     if (filter.environment !== undefined) query = query.where('environment', '=', filter.environment);
     return (await query.execute()).map(record);
   }
 
   async unfinished(): Promise<DeploymentRecord[]> {
-    const rows = await this.#db
-      .selectFrom('deployments')
-      .selectAll()
-      .where('state', 'not in', FINAL)
-      .orderBy('id')
-      .execute();
+    const rows = await deployments(this.#db).where('state', 'not in', FINAL).orderBy('id').execute();
     return rows.map(record);
   }
 
@@ -272,21 +278,37 @@ export async function keepFailure(db: Kysely<Tables>, id: number, failure: Failu
 }
 
 async function find(db: Kysely<Tables>, id: number): Promise<DeploymentRecord> {
-  const row = await db.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirst();
+  const row = await deployments(db).where('id', '=', id).executeTakeFirst();
   if (row) return record(row);
   throw new FleetError('unknown_deployment', `there is no deployment ${id}`, {
     next: 'fleet history lists them',
   });
 }
 
-function record(row: Selectable<Tables['deployments']>): DeploymentRecord {
+function deployments(db: Kysely<Tables>) {
+  return db
+    .selectFrom('deployments')
+    .selectAll()
+    .select(({ selectFrom, exists }) =>
+      exists(
+        selectFrom('interruptions')
+          .whereRef('interruptions.deployment', '=', 'deployments.id')
+          .where('take', 'is', null)
+          .select('step'),
+      ).as('undecided'),
+    );
+}
+
+function record(row: Selectable<Tables['deployments']> & { undecided: SqlBool }): DeploymentRecord {
+  const waits = Boolean(row.undecided) && (row.state === 'running' || row.state === 'paused');
   return {
     id: row.id,
     kind: row.kind,
     service: row.service,
     environment: row.environment,
     version: row.version,
-    state: row.state,
+    state: waits ? 'waiting' : row.state,
+    isPaused: row.state === 'paused',
     by: row.by,
     why: row.why,
     request: JSON.parse(row.request),

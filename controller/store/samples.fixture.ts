@@ -24,6 +24,7 @@ export function sampleRecap(deployment: number): Recap {
     durationMs: 1,
     hosts: [],
     failure: null,
+    interruptions: [],
     before: [],
     exit: 0,
   };

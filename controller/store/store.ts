@@ -6,6 +6,7 @@ import { Events } from './events.ts';
 import type { OnBroken } from './faults.ts';
 import { Hidden } from './hidden.ts';
 import { Hosts } from './hosts.ts';
+import { Interruptions } from './interruptions.ts';
 import { Locks } from './locks.ts';
 import { type OpenedStore, openStore } from './open.ts';
 import { RollbackPoints } from './rollbackPoints.ts';
@@ -18,6 +19,7 @@ export interface Store extends Omit<OpenedStore, 'db'> {
   events: Events;
   hidden: Hidden;
   hosts: Hosts;
+  interruptions: Interruptions;
   locks: Locks;
   rollbackPoints: RollbackPoints;
   steps: Steps;
@@ -43,6 +45,7 @@ export async function createStore(file: string, onBroken?: OnBroken): Promise<St
     events,
     hidden: new Hidden(db),
     hosts: new Hosts(db),
+    interruptions: new Interruptions(db, events),
     locks: new Locks(db),
     rollbackPoints: new RollbackPoints(db),
     steps: new Steps(db, events),

@@ -1,5 +1,6 @@
 /** The tables as kysely sees them. Columns named in JSON hold text that is decoded by the file that owns the table. */
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
+import type { Take } from '@fleet/protocol/api/interruptions.ts';
 import type { Generated } from 'kysely';
 
 export interface Tables {
@@ -84,6 +85,18 @@ export interface Tables {
     started_at: string | null;
     ended_at: string | null;
     ms: number | null;
+  };
+  interruptions: {
+    deployment: number;
+    step: number;
+    hook: string;
+    run: number;
+    version: string;
+    since: string;
+    take: Take | null;
+    by: string | null;
+    why: string | null;
+    at: string | null;
   };
   events: { id: Generated<number>; topic: string; at: string; event: string };
   rollback_points: {

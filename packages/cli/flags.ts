@@ -35,6 +35,9 @@ export const json = (prints = 'print the controller’s reply as one JSON docume
 export const environment = () =>
   new Option('-e, --environment <name>', 'may be left out where the service is in one environment only');
 
+export const waitingHost = () =>
+  new Option('--host <name>', 'only this host, where the deployment waits for several');
+
 export function addTargets(command: Command): Command {
   return command
     .addOption(environment())

@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeploymentRow } from '@fleet/protocol/api/deployments.ts';
+import type { Interruption } from '@fleet/protocol/api/interruptions.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import t, { type Test } from 'tap';
 import { type FakeController, startFakeController } from './fakeController.ts';
@@ -109,6 +110,7 @@ t.test('status', async (t) => {
           version: '1.1.0',
           by: 'alice@desk',
           since: ISO,
+          waitsFor: [] as Interruption[],
         },
         hosts: [
           { ...host, host: 'a', running: '1.1.0' },

@@ -66,8 +66,13 @@ export const VERBS: Record<string, VerbEntry[]> = {
       load: () => import('./verbs/abort.ts'),
     },
     {
+      name: 'skip',
+      summary: 'count an interrupted hook as done, and go on',
+      load: () => import('./verbs/skip.ts'),
+    },
+    {
       name: 'retry',
-      summary: 'deploy once more to the hosts that did not succeed',
+      summary: 'run an interrupted hook again, or deploy to the hosts that did not succeed',
       load: () => import('./verbs/retry.ts'),
     },
   ],

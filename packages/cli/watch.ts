@@ -9,6 +9,9 @@ import { printEnding } from './print/ending.ts';
 import { encodeJson } from './print/escape.ts';
 import { createNarrator } from './print/steps.ts';
 
+/** How often it is said again what a person has to decide about, so that a job's log tells why it does not end. */
+const REMIND_MS = 5 * 60_000;
+
 const isUnreachable = (error: unknown): error is FleetError =>
   error instanceof FleetError && error.code === 'controller_unreachable';
 const whenBack = (error: FleetError, id: number) =>
@@ -23,10 +26,12 @@ export async function watchDeployment(
   client: Client,
   id: number,
   json: boolean | undefined,
+  remindMs = REMIND_MS,
 ): Promise<void> {
   const channel = json ? cli.err : cli.out;
   const narrator = createNarrator(channel, id);
   const onSilence = () => channel.print('controller not answering, trying again');
+  const reminding = setInterval(() => narrator.remind(), remindMs);
   let wayBack = true;
   try {
     for await (const event of follow(client, `deployment/${id}`, { signal: cli.stopped, onSilence })) {
@@ -41,6 +46,8 @@ export async function watchDeployment(
     cli.err.print(`  fleet attach ${id}   watches it again`);
     cli.err.print(`  fleet abort ${id}    stops it at the next safe point`);
     cli.exit = STOPPED_WATCHING;
+  } finally {
+    clearInterval(reminding);
   }
 
   function end(recap: Recap): void {

@@ -7,6 +7,7 @@ export const deploymentState = z.enum([
   'resolving',
   'running',
   'paused',
+  'waiting',
   'aborting',
   'succeeded',
   'failed',
@@ -76,10 +77,13 @@ export const show = {
 const reason = z.strictObject({ why: z.string().max(500).optional() });
 /** `pause`, `resume` and `abort`: what a deployment under way is asked to do next. */
 export const ask = { params: byId, body: reason, reply: z.strictObject({ state: deploymentState }) };
+/** A decision about interrupted hooks; without `host` about all that wait. */
+const decision = reason.extend({ host: hostName.optional() });
+export const skip = { params: byId, body: decision, reply: ask.reply };
 export const retry = {
   params: byId,
-  body: reason,
-  /** Null: every host is on the version, and nothing was started. */
+  body: decision,
+  /** The same number where the deployment waited. Null: every host is on the version, and nothing was started. */
   reply: z.strictObject({ id: z.int().nullable() }),
 };
 export const stepOutput = {

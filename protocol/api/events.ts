@@ -3,10 +3,13 @@
  * an id (progress) are not kept and are lost to whoever was not looking.
  */
 import { z } from 'zod';
-import { hostName, outcome } from '../words.ts';
+import { hostName, outcome, versionName } from '../words.ts';
+import { take } from './interruptions.ts';
 import { stepKind } from './plans.ts';
 import { recap } from './recap.ts';
 
+/** Part of a step: a hook or once step, and the version that it belongs to. */
+const hook = { hook: z.string(), version: versionName };
 const step = { step: z.int(), host: hostName, kind: stepKind, rescue: z.boolean() };
 export const event = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('build.started'), service: z.string(), ref: z.string() }),
@@ -37,6 +40,16 @@ export const event = z.discriminatedUnion('type', [
     done: z.number(),
     of: z.number(),
     unit: z.string(),
+  }),
+  /** A hook that may not run twice was interrupted: the deployment waits until a person has decided. */
+  z.strictObject({ type: z.literal('step.waiting'), ...step, ...hook }),
+  z.strictObject({
+    type: z.literal('step.decided'),
+    ...step,
+    ...hook,
+    take,
+    by: z.string(),
+    why: z.string().nullable(),
   }),
   z.strictObject({
     type: z.literal('step.ended'),

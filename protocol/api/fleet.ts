@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { environmentName, hostName, labels, serviceName, versionName } from '../words.ts';
 import { deploymentState } from './deployments.ts';
+import { interruption } from './interruptions.ts';
 
 export const statusHost = z.strictObject({
   host: hostName,
@@ -31,6 +32,8 @@ export const status = {
             version: versionName.nullable(),
             by: z.string(),
             since: z.string(),
+            /** Interrupted hooks that somebody has to decide about. */
+            waitsFor: z.array(interruption),
           })
           .nullable(),
         hosts: z.array(statusHost),

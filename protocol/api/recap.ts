@@ -1,6 +1,7 @@
 /** The recap: computed from the steps and the agents' own reports, never written by hand. */
 import { z } from 'zod';
 import { environmentName, hostName, serviceName, versionName } from '../words.ts';
+import { interruption } from './interruptions.ts';
 
 export const recapHost = z.strictObject({
   host: hostName,
@@ -37,6 +38,8 @@ export const recap = z.strictObject({
       output: z.string().optional(),
     })
     .nullable(),
+  /** Hooks that were interrupted, and what was decided about each. */
+  interruptions: z.array(interruption).default([]),
   /** Versions that its hosts ran before, where a rollback would go. */
   before: z.array(versionName),
   /** What `fleet deploy` exits with. */

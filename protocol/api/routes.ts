@@ -87,10 +87,17 @@ export const ROUTES = {
     summary: 'Stop at the next safe point',
     ...deployments.ask,
   },
+  'deployments.skip': {
+    method: 'POST',
+    path: '/api/deployments/:id/skip',
+    summary: 'Count an interrupted hook as done, and go on',
+    ...deployments.skip,
+  },
   'deployments.retry': {
     method: 'POST',
     path: '/api/deployments/:id/retry',
-    summary: 'Deploy the same version again, to the hosts that did not succeed',
+    summary:
+      'Run an interrupted hook again; after the end, deploy the same version to the hosts that did not succeed',
     ...deployments.retry,
   },
   'deployments.output': {

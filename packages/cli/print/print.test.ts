@@ -19,6 +19,7 @@ t.test('the recap has the form that the design gives, to the space', (t) => {
       state: 'succeeded',
       durationMs: 72_000,
       failure: null,
+      interruptions: [],
       before: ['1.0.0'],
       exit: 0,
       hosts: [
@@ -42,6 +43,7 @@ t.test('the recap has the form that the design gives, to the space', (t) => {
       state: 'failed',
       durationMs: 300,
       failure: null,
+      interruptions: [],
       before: ['1.0.0'],
       exit: 1,
       hosts: [{ host: 'cubed-segmenter-a', ...counts, running: '1.4.2', notes: [] }],

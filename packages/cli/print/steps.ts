@@ -6,12 +6,16 @@ import { formatBytes } from './bytes.ts';
 import type { Channel } from './channel.ts';
 import { formatDuration } from './duration.ts';
 import { indent, oneLine } from './escape.ts';
+import { waitingLines, waysOn } from './waiting.ts';
 
 type Ended = Extract<FleetEvent, { type: 'step.ended' }>;
+type Waiting = Extract<FleetEvent, { type: 'step.waiting' }>;
 type Progress = Extract<FleetEvent, { type: 'step.progress' }>;
 
 export interface Narrator {
   tell(event: FleetEvent): void;
+  /** Says again what a person has to decide about, if anything. On a live terminal it stands there. */
+  remind(): void;
   /** Whether the end of a failed step's output has been shown already. */
   hasShown(output: string): boolean;
 }
@@ -28,10 +32,18 @@ export function createNarrator(channel: Channel, deployment: number | null): Nar
   const shown = new Set<string>();
   /** Steps that run now, as the line that changes tells of them, in the order in which they started. */
   const running = new Map<number, string>();
+  /** Steps that wait for a person. */
+  const waiting = new Map<number, string>();
   let hostWidth = 0;
 
   const columns = (kind: StepKind, host: string) => `${kind.padEnd(KIND_WIDTH)}${host.padEnd(hostWidth)}  `;
-  const redraw = () => channel.update([...running.values()].join(' | '));
+  const redraw = () =>
+    channel.update(
+      [
+        ...waiting.values(),
+        ...[...running].flatMap(([step, line]) => (waiting.has(step) ? [] : [line])),
+      ].join(' | '),
+    );
   const widen = (hosts: string[]) => {
     hostWidth = Math.max(hostWidth, ...hosts.map((host) => host.length));
   };
@@ -64,7 +76,17 @@ export function createNarrator(channel: Channel, deployment: number | null): Nar
     if (loud && event.next) channel.print(`    next: ${oneLine(event.next)}`);
   }
 
+  function tellWaiting({ step, kind, host, hook, version }: Waiting): void {
+    const what = `${oneLine(hook)} of ${version} was interrupted in the middle, and may not run twice`;
+    channel.print(`${columns(kind, host)}${colors.red('WAITING: ')}${what}`);
+    for (const line of waitingLines(deployment, host, oneLine(hook))) channel.print(`    ${line}`);
+    waiting.set(step, `waiting for a person, ${oneLine(hook)} on ${host}: ${waysOn(deployment)}`);
+  }
+
   return {
+    remind() {
+      if (!channel.live) for (const line of waiting.values()) channel.print(`still ${line}`);
+    },
     hasShown: (output) => shown.has(output),
     tell(event) {
       switch (event.type) {
@@ -104,8 +126,24 @@ export function createNarrator(channel: Channel, deployment: number | null): Nar
           running.set(event.step, `${event.kind} ${event.host}  ${formatProgress(event)}`);
           redraw();
           break;
+        case 'step.waiting':
+          widen([event.host]);
+          tellWaiting(event);
+          redraw();
+          break;
+        case 'step.decided': {
+          const how = event.take === 'done' ? 'skips it' : 'has it run again';
+          const why = event.why === null ? '' : `: ${oneLine(event.why)}`;
+          waiting.delete(event.step);
+          channel.print(
+            `${columns(event.kind, event.host)}${oneLine(event.hook)}: ${oneLine(event.by)} ${how}${why}`,
+          );
+          redraw();
+          break;
+        }
         case 'step.ended':
           running.delete(event.step);
+          waiting.delete(event.step);
           widen([event.host]);
           tellEnd(event);
           redraw();

@@ -6,7 +6,7 @@ import { addExamples, json, type Reporting, reach, readNumber, WATCHING_EXITS } 
 import { reachController } from '../reach.ts';
 import { watchDeployment } from '../watch.ts';
 
-const RUNNING = new Set(['resolving', 'running', 'paused', 'aborting']);
+const RUNNING = new Set(['resolving', 'running', 'paused', 'waiting', 'aborting']);
 
 export function define(command: Command, cli: Cli): void {
   command

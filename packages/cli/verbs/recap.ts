@@ -3,6 +3,7 @@ import type { Cli } from '../cli.ts';
 import { addExamples, json, type Reporting, reach, readNumber } from '../flags.ts';
 import { printEnding } from '../print/ending.ts';
 import { encodeJson } from '../print/escape.ts';
+import { waysOn } from '../print/waiting.ts';
 import { reachController } from '../reach.ts';
 
 export function define(command: Command, cli: Cli): void {
@@ -15,6 +16,7 @@ export function define(command: Command, cli: Cli): void {
       cli.exit = reply.recap.exit;
       if (options.json) return cli.out.print(encodeJson(reply));
       if (reply.deployment.state === 'paused') cli.out.print(`it is paused: fleet resume ${id}`);
+      else if (reply.deployment.state === 'waiting') cli.out.print(`it waits for a person: ${waysOn(id)}`);
       else if (reply.recap.state === 'running') cli.out.print(`it is running: fleet attach ${id}`);
       printEnding(cli.out, reply.recap, { wayBack: false, wasShown: () => false });
     });

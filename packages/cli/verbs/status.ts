@@ -1,3 +1,4 @@
+import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { Status } from '@fleet/protocol/api/fleet.ts';
 import type { Command } from 'commander';
 import type { Cli } from '../cli.ts';
@@ -6,9 +7,16 @@ import type { Channel } from '../print/channel.ts';
 import { formatMoment } from '../print/duration.ts';
 import { encodeJson, oneLine } from '../print/escape.ts';
 import { layOut } from '../print/table.ts';
+import { waysOn } from '../print/waiting.ts';
 import { reachController } from '../reach.ts';
 
 type Service = Status['services'][number];
+
+/** How a deployment that does not go on by itself stands, and the verb that says or does more. */
+const STANDS: Partial<Record<DeploymentState, [string, string]>> = {
+  paused: ['paused', 'resume'],
+  waiting: ['waiting for a person', 'attach'],
+};
 
 export function define(command: Command, cli: Cli): void {
   command
@@ -48,10 +56,12 @@ function printService(out: Channel, { service, environment, version, running, ho
   if (running) {
     const { deployment, state } = running;
     const what = running.version ? ` of ${running.version}` : '';
-    const [stands, next] = state === 'paused' ? ['paused', 'resume'] : ['running', 'attach'];
+    const [stands, next] = STANDS[state] ?? ['running', 'attach'];
     out.print(
       `  deployment ${deployment}${what} is ${stands}, by ${oneLine(running.by)} since ${formatMoment(running.since)}: fleet ${next} ${deployment}`,
     );
+    for (const { hook, version, host } of running.waitsFor)
+      out.print(`    ${oneLine(hook)} of ${version} on ${host} was interrupted: ${waysOn(deployment)}`);
   } else if (hosts.length > 0 && version === null)
     out.print(`  next: fleet deploy ${service} -e ${environment}`);
 }
