@@ -90,6 +90,7 @@ export class Scenario {
       maxHidden: hosts - this.#world.minVisible,
       minVisible: this.#world.minVisible,
       startedAt: now(),
+      startedWall: Date.now(),
     });
   }
 

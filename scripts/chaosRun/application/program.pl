@@ -21,8 +21,17 @@ sub record {
 
 record('begin');
 if ($name eq 'service') { serve() }
+elsif ($name eq 'smoke') { look() }
 else { sleep(0.05 + rand 0.15) }
 record('end');
+
+# Ends it where the service that answers is not this version, or not well.
+sub look {
+    my $service = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8080', Timeout => 2) or die "8080: $@";
+    syswrite $service, "GET / HTTP/1.0\r\n\r\n";
+    my $answer = join '', <$service>;
+    die "answered $answer" unless $answer =~ m{^HTTP/1.1 200 } && $answer =~ /"version":"\Q$version\E"/;
+}
 
 sub serve {
     my $ends = 0;
