@@ -1,14 +1,28 @@
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { PROTOCOL } from '@fleet/protocol/messages/hello.ts';
+import self from '../package.json' with { type: 'json' };
 
-/** The newest protocol that both ends speak; `version_mismatch`, with who must be upgraded, where there is none. */
-export function agreedProtocol(host: string, agent: { min: number; max: number }): number {
-  const newest = Math.min(agent.max, PROTOCOL.max);
-  if (newest >= Math.max(agent.min, PROTOCOL.min)) return newest;
-  const older = agent.max < PROTOCOL.min ? `the agent on ${host}` : 'the controller';
+interface Greeting {
+  host: string;
+  agent: string;
+  protocol: { min: number; max: number };
+}
+
+/** The newest protocol that both ends speak; `version_mismatch`, with both versions and what to do, where there is none. */
+export function agreedProtocol({ host, agent, protocol: theirs }: Greeting): number {
+  const newest = Math.min(theirs.max, PROTOCOL.max);
+  if (newest >= Math.max(theirs.min, PROTOCOL.min)) return newest;
+  const next =
+    theirs.max < PROTOCOL.min
+      ? `Put a newer agent in place on ${host}: one that comes with fleet ${self.version}.`
+      : `Put a newer controller in place, one that comes with fleet ${agent}, or an older agent on ${host}.`;
   throw new FleetError(
     'version_mismatch',
-    `${host} speaks protocol ${agent.min} to ${agent.max}, the controller ${PROTOCOL.min} to ${PROTOCOL.max}`,
-    { next: `Upgrade ${older}.`, data: { host } },
+    `the agent on ${host} (fleet ${agent}) speaks protocol ${range(theirs)}, the controller (fleet ${self.version}) ${range(PROTOCOL)}`,
+    { next, data: { host, agent, controller: self.version } },
   );
+}
+
+function range({ min, max }: { min: number; max: number }): string {
+  return min === max ? String(min) : `${min} to ${max}`;
 }

@@ -114,8 +114,21 @@ t.test('what the peer asks is checked, and a wrong question costs only its answe
     id: 2,
     error: { code: 'bad_message', message: /hello does not decode: .*host/ },
   });
-  t.match(await ask(3, 'hello', { ...helloFrom('a'), extra: 1 }), { error: { code: 'bad_message' } });
-  t.match(await ask(4, 'hello', helloFrom('a')), { type: 'reply', id: 4, body: { protocol: 1 } });
+  t.match(await ask(3, 'hello', helloFrom('a')), { type: 'reply', id: 3, body: { protocol: 1 } });
+});
+
+t.test('a field that is not known passes in a hello, and nowhere else', async (t) => {
+  const { agent, controller } = await openPair(t, {
+    controller: { hello: async () => ({ protocol: 1, fleet: 'f', mood: 'well' }) },
+    agent: { handlers: { 'log.read': async () => ({ text: '', cursor: '' }) } },
+  });
+  t.strictSame(await agent.ask('hello', { ...helloFrom('a'), gpus: 8 } as never, WAIT), {
+    protocol: 1,
+    fleet: 'f',
+  });
+  const read = { service: 'a', lines: 1 };
+  t.match(await controller.ask('log.read', read, WAIT), { text: '' });
+  await t.rejects(controller.ask('log.read', { ...read, gpus: 8 } as never, WAIT), { code: 'bad_message' });
 });
 
 t.test('a reply that does not decode is not believed', async (t) => {

@@ -1,4 +1,10 @@
-/** The first message on every connection, agent to controller. Nothing else is answered before it. */
+/**
+ * The first message on every connection, agent to controller. Nothing else is answered before it.
+ *
+ * It is where two versions of fleet meet, so it is the one message that lets pass what it does not know: a later version may add
+ * to it and to its answer, and never changes or takes away. All that follows is spoken in the protocol that was agreed on here,
+ * and is decoded strictly.
+ */
 import { z } from 'zod';
 import { fleetId, hostName, labels, serviceName, versionName } from '../words.ts';
 
@@ -6,8 +12,8 @@ import { fleetId, hostName, labels, serviceName, versionName } from '../words.ts
 export const PROTOCOL = { min: 1, max: 1 } as const;
 
 export const hello = {
-  request: z.strictObject({
-    protocol: z.strictObject({ min: z.int(), max: z.int() }),
+  request: z.object({
+    protocol: z.object({ min: z.int(), max: z.int() }),
     agent: z.string().max(64),
     host: hostName,
     /** Made once per agent data directory: tells a restarted agent from a second one with the same name. */
@@ -18,7 +24,7 @@ export const hello = {
     platform: z.string().max(64),
     bootId: z.string().max(64),
     services: z.array(
-      z.strictObject({
+      z.object({
         service: serviceName,
         current: versionName.nullable(),
         releases: z.array(versionName),
@@ -27,5 +33,5 @@ export const hello = {
     /** Bytes free where releases go. */
     freeDisk: z.number(),
   }),
-  reply: z.strictObject({ protocol: z.int(), fleet: z.string() }),
+  reply: z.object({ protocol: z.int(), fleet: z.string() }),
 };
