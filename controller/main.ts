@@ -34,6 +34,8 @@ Example:
 `;
 /** Agents come back within this time of a controller's start: their longest back-off. */
 const AGENTS_BACK_MS = 6000;
+/** Whoever connects and does not say what it wants by then is cut off. */
+const SPEAK_MS = 10_000;
 /** A deployment that does not park by then is left as it is: its steps are written down. */
 const PARK_MS = 30_000;
 
@@ -74,7 +76,7 @@ async function runController(file: string): Promise<void> {
 
   const parking = new AbortController();
   const turns = new Turns();
-  const server = createServer();
+  const server = createServer({ headersTimeout: SPEAK_MS, connectionsCheckingInterval: SPEAK_MS / 2 });
   const agents = createAgents({
     server,
     path: AGENT_PATH,

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { dial } from '@fleet/link/dial.ts';
 import type { Log } from '@fleet/link/log.ts';
@@ -15,6 +15,7 @@ import {
   type Handlers,
 } from '@fleet/protocol/messages/methods.ts';
 import t, { type Test } from 'tap';
+import self from '../package.json' with { type: 'json' };
 import { type AgentsOptions, createAgents, type Hello } from './agents.ts';
 
 const PATH = '/agents';
@@ -236,17 +237,31 @@ t.test('the same agent coming back replaces its old session, and is not gone in 
 
 t.test('no protocol in common is told to both sides of it', async (t) => {
   const { agents, url } = await controllerWith(t);
-  const newer = await agentAt(t, url, helloOf('web-1', { protocol: { min: 2, max: 3 } }));
+  const newer = await agentAt(t, url, helloOf('web-1', { agent: '0.9.0', protocol: { min: 2, max: 3 } }));
   await t.rejects(newer.greeted, {
     code: 'version_mismatch',
-    message: 'web-1 speaks protocol 2 to 3, the controller 1 to 1',
-    next: 'Upgrade the controller.',
+    message: `the agent on web-1 (fleet 0.9.0) speaks protocol 2 to 3, the controller (fleet ${self.version}) 1`,
+    next: 'Put a newer controller in place, one that comes with fleet 0.9.0, or an older agent on web-1.',
   });
   const older = await agentAt(t, url, helloOf('web-1', { protocol: { min: 0, max: 0 } }));
-  await t.rejects(older.greeted, { code: 'version_mismatch', next: 'Upgrade the agent on web-1.' });
+  await t.rejects(older.greeted, {
+    code: 'version_mismatch',
+    next: `Put a newer agent in place on web-1: one that comes with fleet ${self.version}.`,
+  });
   t.notOk(agents.isConnected('web-1'));
   const wide = await agentAt(t, url, helloOf('web-1', { protocol: { min: 0, max: 7 } }));
   t.match(await wide.greeted, { protocol: 1 });
+});
+
+t.test('a newer agent says more in its hello, and is taken for what is known of it', async (t) => {
+  const { agents, url } = await controllerWith(t);
+  const services = [{ service: 'a', current: null, releases: [], mood: 'well' }];
+  const more = { protocol: { min: 1, max: 2, draft: 3 }, services, gpus: 8 } as unknown as Partial<Hello>;
+  const newer = await agentAt(t, url, helloOf('web-1', more));
+  t.match(await newer.greeted, { protocol: 1, fleet: FLEET });
+  await agents.whenConnected('web-1', soon());
+  t.notMatch(agents.hello('web-1'), { gpus: 8 });
+  t.strictSame(agents.hello('web-1')?.services, [{ service: 'a', current: null, releases: [] }]);
 });
 
 t.test('a hello that cannot be stored is refused; one that comes twice ends the session', async (t) => {
@@ -313,6 +328,37 @@ t.test('an agent that says no hello is cut off', async (t) => {
     },
   });
   t.match(await why, { message: 'closed by the peer: no hello within 50 ms' });
+});
+
+t.test('a crowd that says nothing keeps nobody out, and does not grow without bound', async (t) => {
+  const { agents, url } = await controllerWith(t);
+  const { port } = new URL(url);
+  const before = await agentAt(t, url, helloOf('web-1'));
+  await before.greeted;
+  await agents.whenConnected('web-1', soon());
+
+  let left = 0;
+  /** Half of them have asked for the upgrade and say no hello; the others are as silent as TCP can be. */
+  async function silent(index: number): Promise<void> {
+    const socket = connect(Number(port), '127.0.0.1').on('error', () => {});
+    socket.once('close', () => {
+      left += 1;
+    });
+    t.teardown(() => socket.destroy());
+    await once(socket, 'connect');
+    if (index % 2 === 0) return;
+    const key = 'AAAAAAAAAAAAAAAAAAAAAA==';
+    socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`);
+    socket.write(`Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`);
+    await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+  }
+  await Promise.all(Array.from({ length: 300 }, (_, index) => silent(index)));
+  const after = await agentAt(t, url, helloOf('web-2'));
+  await after.greeted;
+  await agents.whenConnected('web-2', soon());
+  while (left < 300 - 256) await new Promise(setImmediate);
+  t.ok(agents.isConnected('web-1'), 'who has said hello is no newcomer any more');
+  t.same(await agents.ask('web-1', 'step.report', { service: 'a' }, WAIT), report);
 });
 
 t.test('close tells the agents and whoever waits', async (t) => {

@@ -69,11 +69,11 @@ export function createAgents(options: AgentsOptions): Agents {
   const { server, path, fleet, log, onHello, onGone, heartbeatMs, helloMs = HELLO_MS } = options;
   const connections = new Map<string, Connection>();
   /** Hosts that `onHello` has taken in and `onGone` has not been told of. */
-  const known = new Set<string>();
+  const takenIn = new Set<string>();
   const waiting = new Set<{ host: string; resolve(): void; reject(error: FleetError): void }>();
   let closing = false;
 
-  function onSocket(socket: Parameters<AcceptOptions['onSocket']>[0]): void {
+  const onSocket: AcceptOptions['onSocket'] = (socket, known) => {
     const session: AgentSession = openSession({
       socket,
       theirs: AGENT_METHODS,
@@ -89,19 +89,22 @@ export function createAgents(options: AgentsOptions): Agents {
       try {
         if (greeted) throw new FleetError('bad_message', `${hello.host}: a second hello`);
         greeted = true;
-        const protocol = agreedProtocol(hello.host, hello.protocol);
+        const protocol = agreedProtocol(hello);
         const connection = claim(hello, session);
         clearTimeout(late);
+        known();
         await takeIn(connection);
         // The answer is on its way before anybody asks the host something.
         setImmediate(() => admit(connection));
         return { protocol, fleet };
       } catch (error) {
+        const { code, message, next } = asFleetError(error);
+        log.warn({ host: hello.host, code, next }, message);
         setImmediate(() => session.close('the hello was refused'));
         throw error;
       }
     }
-  }
+  };
 
   /** Takes the host's name for this session, from an older session of the same agent if need be. */
   function claim(hello: Hello, session: AgentSession): Connection {
@@ -119,7 +122,7 @@ export function createAgents(options: AgentsOptions): Agents {
     const { host } = connection.hello;
     try {
       await onHello(connection.hello);
-      known.add(host);
+      takenIn.add(host);
       if (!connections.has(host)) forget(host); // Lost meanwhile.
     } catch (error) {
       release(connection, asFleetError(error));
@@ -145,7 +148,7 @@ export function createAgents(options: AgentsOptions): Agents {
   }
 
   function forget(host: string): void {
-    if (known.delete(host) && !closing) onGone(host);
+    if (takenIn.delete(host) && !closing) onGone(host);
   }
 
   function sessionOf(host: string): AgentSession {

@@ -4,14 +4,17 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { MAX_FRAME } from '@fleet/protocol/codec.ts';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { watchNewcomers } from './newcomers.ts';
 
 export interface AcceptOptions {
   server: Server;
   path: string;
   /** Bytes of the largest frame. */
   maxPayload?: number;
-  /** Called as soon as the socket is open: listen to it before the first await. */
-  onSocket(socket: WebSocket, request: IncomingMessage): void;
+  /** See `watchNewcomers`. */
+  maxNewcomers?: number;
+  /** Called as soon as the socket is open: listen to it before the first await. `known` is called once the peer has said who it is. */
+  onSocket(socket: WebSocket, known: () => void): void;
 }
 
 /**
@@ -20,6 +23,7 @@ export interface AcceptOptions {
  */
 export function acceptAgents(options: AcceptOptions): { close(): Promise<void> } {
   const { server, path, maxPayload = MAX_FRAME, onSocket } = options;
+  const newcomers = watchNewcomers(server, options.maxNewcomers);
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload });
 
   function onUpgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
@@ -32,7 +36,7 @@ export function acceptAgents(options: AcceptOptions): { close(): Promise<void> }
     } else {
       sockets.handleUpgrade(request, stream, head, (socket) => {
         socket.on('error', () => {});
-        onSocket(socket, request);
+        onSocket(socket, () => newcomers.know(stream));
       });
     }
   }
@@ -41,6 +45,7 @@ export function acceptAgents(options: AcceptOptions): { close(): Promise<void> }
   return {
     async close() {
       server.off('upgrade', onUpgrade);
+      newcomers.stop();
       await Promise.all(
         [...sockets.clients].map(async (socket) => {
           const closed = once(socket, 'close');
