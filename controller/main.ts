@@ -81,6 +81,7 @@ async function runController(file: string): Promise<void> {
     server,
     path: AGENT_PATH,
     fleet: store.fleet,
+    version: packageJson.version,
     log,
     onHello: async (hello) => {
       const seen = hello.epochs?.[store.fleet] ?? 0;

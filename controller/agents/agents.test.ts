@@ -15,7 +15,6 @@ import {
   type Handlers,
 } from '@fleet/protocol/messages/methods.ts';
 import t, { type Test } from 'tap';
-import self from '../package.json' with { type: 'json' };
 import { type AgentsOptions, createAgents, type Hello } from './agents.ts';
 
 const PATH = '/agents';
@@ -32,6 +31,7 @@ async function controllerWith(t: Test, more: Partial<AgentsOptions> = {}) {
     server,
     path: PATH,
     fleet: FLEET,
+    version: '0.1.0',
     log: quiet,
     onHello: async ({ host }) => void events.push(`hello ${host}`),
     onGone: (host) => void events.push(`gone ${host}`),
@@ -240,13 +240,13 @@ t.test('no protocol in common is told to both sides of it', async (t) => {
   const newer = await agentAt(t, url, helloOf('web-1', { agent: '0.9.0', protocol: { min: 2, max: 3 } }));
   await t.rejects(newer.greeted, {
     code: 'version_mismatch',
-    message: `the agent on web-1 (fleet 0.9.0) speaks protocol 2 to 3, the controller (fleet ${self.version}) 1`,
+    message: `the agent on web-1 (fleet 0.9.0) speaks protocol 2 to 3, the controller (fleet 0.1.0) 1`,
     next: 'Put a newer controller in place, one that comes with fleet 0.9.0, or an older agent on web-1.',
   });
   const older = await agentAt(t, url, helloOf('web-1', { protocol: { min: 0, max: 0 } }));
   await t.rejects(older.greeted, {
     code: 'version_mismatch',
-    next: `Put a newer agent in place on web-1: one that comes with fleet ${self.version}.`,
+    next: `Put a newer agent in place on web-1: one that comes with fleet 0.1.0.`,
   });
   t.notOk(agents.isConnected('web-1'));
   const wide = await agentAt(t, url, helloOf('web-1', { protocol: { min: 0, max: 7 } }));

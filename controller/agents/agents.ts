@@ -29,6 +29,8 @@ export interface AgentsOptions {
   path: string;
   /** This fleet's id. */
   fleet: string;
+  /** Of the controller's program. */
+  version: string;
   log: Log;
   /** Awaited before the hello is answered and before the host counts as connected. What it throws refuses the agent. */
   onHello(hello: Hello): Promise<void>;
@@ -66,7 +68,7 @@ interface Connection {
 }
 
 export function createAgents(options: AgentsOptions): Agents {
-  const { server, path, fleet, log, onHello, onGone, heartbeatMs, helloMs = HELLO_MS } = options;
+  const { server, path, fleet, version, log, onHello, onGone, heartbeatMs, helloMs = HELLO_MS } = options;
   const connections = new Map<string, Connection>();
   /** Hosts that `onHello` has taken in and `onGone` has not been told of. */
   const takenIn = new Set<string>();
@@ -89,7 +91,7 @@ export function createAgents(options: AgentsOptions): Agents {
       try {
         if (greeted) throw new FleetError('bad_message', `${hello.host}: a second hello`);
         greeted = true;
-        const protocol = agreedProtocol(hello);
+        const protocol = agreedProtocol(hello, version);
         const connection = claim(hello, session);
         clearTimeout(late);
         known();

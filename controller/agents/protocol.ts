@@ -1,6 +1,5 @@
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { PROTOCOL } from '@fleet/protocol/messages/hello.ts';
-import self from '../package.json' with { type: 'json' };
 
 interface Greeting {
   host: string;
@@ -8,18 +7,21 @@ interface Greeting {
   protocol: { min: number; max: number };
 }
 
-/** The newest protocol that both ends speak; `version_mismatch`, with both versions and what to do, where there is none. */
-export function agreedProtocol({ host, agent, protocol: theirs }: Greeting): number {
+/**
+ * The newest protocol that both ends speak; `version_mismatch`, with both versions and what to do, where there is none.
+ * `ours` is the controller's version.
+ */
+export function agreedProtocol({ host, agent, protocol: theirs }: Greeting, ours: string): number {
   const newest = Math.min(theirs.max, PROTOCOL.max);
   if (newest >= Math.max(theirs.min, PROTOCOL.min)) return newest;
   const next =
     theirs.max < PROTOCOL.min
-      ? `Put a newer agent in place on ${host}: one that comes with fleet ${self.version}.`
+      ? `Put a newer agent in place on ${host}: one that comes with fleet ${ours}.`
       : `Put a newer controller in place, one that comes with fleet ${agent}, or an older agent on ${host}.`;
   throw new FleetError(
     'version_mismatch',
-    `the agent on ${host} (fleet ${agent}) speaks protocol ${range(theirs)}, the controller (fleet ${self.version}) ${range(PROTOCOL)}`,
-    { next, data: { host, agent, controller: self.version } },
+    `the agent on ${host} (fleet ${agent}) speaks protocol ${range(theirs)}, the controller (fleet ${ours}) ${range(PROTOCOL)}`,
+    { next, data: { host, agent, controller: ours } },
   );
 }
 
