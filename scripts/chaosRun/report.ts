@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { ProbeLine, TimelineLine } from './record.ts';
+import { recoveries } from './recoveries.ts';
 import type { Ended } from './scenario.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -13,7 +14,7 @@ export function report(of: { dir: string; ended: Ended; verdict: Verdict; write:
   const timeline = read<TimelineLine>(join(dir, 'timeline.jsonl'));
   const probes = read<ProbeLine>(join(dir, 'probes.jsonl'));
   const text = [
-    ...summary(ended, timeline, probes),
+    ...summary(dir, ended, timeline, probes),
     '',
     '## Faults',
     '',
@@ -50,7 +51,7 @@ nothing of the product's code judges it.
 
 `;
 
-function summary(ended: Ended, timeline: TimelineLine[], probes: ProbeLine[]): string[] {
+function summary(dir: string, ended: Ended, timeline: TimelineLine[], probes: ProbeLine[]): string[] {
   const first = timeline[0]?.at ?? 0;
   const last = timeline.at(-1)?.at ?? 0;
   const failed = probes.filter((probe) => probe.status !== 200);
@@ -66,7 +67,7 @@ function summary(ended: Ended, timeline: TimelineLine[], probes: ProbeLine[]): s
     ['Requests through the balancer', String(probes.length)],
     ['Failed', String(failed.length)],
     ['Failed in cycles without harm to a host', String(unexplained.length)],
-    ...recoveries(timeline, ended),
+    ...recoveries(dir, timeline),
     ['Ended early', ended.problem === null ? 'no' : ended.problem.split('\n')[0]!],
   ];
   return table(['', ''], rows);
@@ -83,10 +84,6 @@ function harmlessSpans(timeline: TimelineLine[]): Array<[number, number]> {
     from = line.at;
   }
   return spans;
-}
-
-function recoveries(_timeline: TimelineLine[], _ended: Ended): Array<[string, string]> {
-  return [];
 }
 
 function deploymentsIn(file: string): Array<[string, string]> {
