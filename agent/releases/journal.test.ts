@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
@@ -129,12 +129,71 @@ t.test('a part that must not run twice and was interrupted waits for a person', 
   );
   await begun.promise;
   for (const life of [await live(directory), await live(directory)])
-    await t.rejects(
-      life.commands.perform('step.once', request('a'), (entry) =>
-        entry.part('migrate', { repeatable: false }, never),
-      ),
-      { code: 'hook_interrupted', data: { hook: 'migrate' }, next: /put it right by hand/ },
+    for (const _ of ['asked', 'asked again'])
+      await t.rejects(
+        life.commands.perform('step.once', request('a'), (entry) =>
+          entry.part('migrate', { repeatable: false, once: { version: '1.0.0', skipped: '' } }, never),
+        ),
+        {
+          code: 'hook_interrupted',
+          data: { hook: 'migrate', version: '1.0.0', run: 1 },
+          next: /put it right by hand/,
+        },
+      );
+});
+
+t.test('what a person decides holds for the one interruption that it is about', async (t) => {
+  const directory = t.testdir();
+  /** One life of the agent in which a command with `migrate` in it comes; `how` its run ends, where it runs. */
+  async function life(how: 'dies' | 'ends' | 'must not run', ...takes: Array<'again' | 'done'>) {
+    const { commands } = await live(directory);
+    const died = Promise.withResolvers<'died'>();
+    const decisions = takes.map((take, index) => ({ part: 'migrate', run: index + 1, take }));
+    const asked = { ...request('a'), command: { ...command('a'), decisions } };
+    const once = { version: '1.0.0', skipped: 'skipped' };
+    const performed = commands.perform('step.once', asked, async (entry) => {
+      const migrated = await entry.part('migrate', { repeatable: false, once }, () => {
+        if (how === 'must not run') return never();
+        if (how === 'ends') return Promise.resolve('ran');
+        died.resolve('died');
+        return new Promise<never>(() => {});
+      });
+      // Whatever else is in the command and is done again.
+      return entry.part('index', { repeatable: true }, async () => migrated);
+    });
+    return Promise.race([performed, died.promise]);
+  }
+  const waits = (run: number) => ({ code: 'hook_interrupted', data: { run } });
+  t.equal(await life('dies'), 'died');
+  await t.rejects(life('must not run'), waits(1));
+  t.equal(await life('dies', 'again'), 'died');
+  await t.rejects(life('must not run'), waits(2));
+  await t.rejects(life('must not run', 'again'), waits(2), 'the same decision once more is not a second one');
+  t.equal(await life('dies', 'again', 'again'), 'died');
+  t.equal(await life('must not run', 'again', 'again', 'done'), 'skipped');
+  t.equal(await life('must not run', 'again', 'again', 'done'), 'skipped', 'the answer was lost');
+  t.equal(await life('must not run'), 'skipped', 'and is known without the decision');
+
+  const [record = ''] = readdirSync(join(directory, 'journal'));
+  rmSync(join(directory, 'journal', record));
+  t.equal(await life('must not run', 'again', 'done'), 'skipped', 'also where the record is gone');
+});
+
+t.test('a decision to run it again, that ends well, is remembered', async (t) => {
+  const directory = t.testdir();
+  const again = { ...command('a'), decisions: [{ part: 'migrate', run: 1, take: 'again' as const }] };
+  const perform = async (given: Command, act: () => Promise<string>) =>
+    (await live(directory)).commands.perform('step.once', { ...request('a'), command: given }, (entry) =>
+      entry.part('migrate', { repeatable: false }, act),
     );
+  const begun = Promise.withResolvers<void>();
+  void perform(command('a'), () => {
+    begun.resolve();
+    return new Promise<never>(() => {});
+  });
+  await begun.promise;
+  t.equal(await perform(again, async () => 'ran'), 'ran');
+  t.equal(await perform(again, never), 'ran');
 });
 
 t.test('an epoch below the highest is refused, by each fleet for itself', async (t) => {

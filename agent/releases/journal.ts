@@ -17,7 +17,8 @@ const KEPT_RECORDS = 2000;
 const KEPT_MS = 30 * 24 * 3_600_000;
 
 type Outcome =
-  | { state: 'started' }
+  /** `run`: of a part that may not run twice, from 1; counted up when a person has it run again. */
+  | { state: 'started'; run?: number }
   | { state: 'done'; value: unknown }
   | { state: 'failed'; error: ErrorBody };
 
@@ -34,7 +35,8 @@ interface CommandRecord {
 
 /**
  * Failures that are not remembered. They say that something was missing on the way here, not that the work went wrong, so
- * the same command may succeed when it comes again: room on the disk, bytes of a release, the link, an agent that stops.
+ * the same command may succeed when it comes again: room on the disk, bytes of a release, the link, an agent that stops, a
+ * person's decision.
  */
 const PASSING: ReadonlySet<string> = new Set([
   'disk_full',
@@ -43,14 +45,25 @@ const PASSING: ReadonlySet<string> = new Set([
   'link_lost',
   'timeout',
   'stopping',
+  'hook_interrupted',
 ]);
+
+type Decisions = NonNullable<Command['decisions']>;
+
+interface Manner<T> {
+  /** May be done again when it was interrupted. */
+  repeatable: boolean;
+  /** For one that may not: the version that it belongs to, and its value where a person decides that it counts as done. */
+  once?: { version: string; skipped: T };
+}
 
 export interface Entry {
   /**
    * A part of the command, done at most once: when the command is done again, a part that has ended gives its recorded
-   * value or error. One that was interrupted is done again if it is repeatable, else it throws `hook_interrupted`.
+   * value or error. One that was interrupted is done again if it is repeatable. Else it throws `hook_interrupted` until the
+   * command comes with a person's decision about just this interruption.
    */
-  part<T>(name: string, options: { repeatable: boolean }, act: () => Promise<T>): Promise<T>;
+  part<T>(name: string, manner: Manner<T>, act: () => Promise<T>): Promise<T>;
 }
 
 export interface Journal {
@@ -108,16 +121,25 @@ export async function openJournal(
     await passing('agent.result_journaled', () => keep(record));
   }
 
-  function entryOf(record: CommandRecord): Entry {
+  function entryOf(record: CommandRecord, decisions: Decisions): Entry {
     return {
-      async part<T>(name: string, { repeatable }: { repeatable: boolean }, act: () => Promise<T>) {
+      async part<T>(name: string, { repeatable, once }: Manner<T>, act: () => Promise<T>) {
         const before = record.parts[name];
         if (before?.state === 'done') return before.value as T;
         if (before?.state === 'failed') throw fromBody(before.error);
-        if (before?.state === 'started') throw interrupted(name, record.subject);
         if (!repeatable) {
-          record.parts[name] = { state: 'started' };
+          const run = before === undefined ? 0 : (before.run ?? 1);
+          // A decision without a record of what it is about: that has grown too old and was removed. It holds all the same.
+          const decision = decisions.findLast((each) => each.part === name && each.run >= run);
+          if (run > 0 && decision === undefined)
+            throw interrupted(name, once?.version ?? record.subject, run);
+          const skipped = decision?.take === 'done' ? once?.skipped : undefined;
+          record.parts[name] =
+            skipped === undefined
+              ? { state: 'started', run: (decision?.run ?? 0) + 1 }
+              : { state: 'done', value: skipped };
           await write(record);
+          if (skipped !== undefined) return skipped;
         }
         try {
           const value = await act();
@@ -144,7 +166,7 @@ export async function openJournal(
 
       const record = found ?? (await begin(command, subject));
       try {
-        const value = await act(entryOf(record));
+        const value = await act(entryOf(record, command.decisions ?? []));
         await end(record, { state: 'done', value });
         return value;
       } catch (thrown) {
@@ -156,13 +178,13 @@ export async function openJournal(
   };
 }
 
-function interrupted(name: string, subject: string): FleetError {
+function interrupted(hook: string, version: string, run: number): FleetError {
   return new FleetError(
     'hook_interrupted',
-    `${name} was interrupted in the middle (${subject}) and must not run twice`,
+    `${hook} of ${version} was interrupted in the middle, and must not run twice`,
     {
-      next: 'Look on the host how far it got, put it right by hand, then deploy again. A hook that may run twice says repeatable: true in fleet.yaml.',
-      data: { hook: name },
+      next: 'Look on the host how far it got, put it right by hand, and decide: fleet retry, fleet skip or fleet abort. A hook that may run twice says repeatable: true in fleet.yaml.',
+      data: { hook, version, run },
     },
   );
 }

@@ -5,13 +5,17 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Hook } from '@fleet/protocol/service.ts';
 import type { Entry } from '../releases/journal.ts';
 import { HOOK } from './leftovers.ts';
-import type { Ran } from './ran.ts';
+import { noted, type Ran } from './ran.ts';
 import { argvOf, environmentOf, type Runtime } from './runtime.ts';
 
 /** Runs it once for this command, however often the command is done. Throws `hook_failed` and `hook_interrupted`. */
 export function runHook(runtime: Runtime, name: string, hook: Hook, entry: Entry): Promise<Ran> {
-  return entry.part(name, { repeatable: hook.repeatable }, async () => {
-    const { host, home, release } = runtime;
+  const { host, home, release } = runtime;
+  const once = {
+    version: release.version,
+    skipped: noted(`${name} was not run again: a person decided that it counts as done\n`),
+  };
+  return entry.part(name, { repeatable: hook.repeatable, once }, async () => {
     const argv = argvOf(runtime, hook.command);
     const ended = await passing('agent.pre_hook', () =>
       host.run({

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { identify } from '@fleet/process/proc.ts';
 import t from 'tap';
@@ -35,9 +35,12 @@ t.test('a hook that was interrupted is run again only if it says that it may', a
     { file: '' },
   );
   await controller.stage(worker);
-  const once = (name: string) =>
+  const once = (name: string, ...takes: Array<'again' | 'done'>) =>
     controller.ask('step.once', {
-      command: controller.command(`once-${name}`),
+      command: {
+        ...controller.command(`once-${name}`),
+        decisions: takes.map((take, index) => ({ part: name, run: index + 1, take })),
+      },
       service: 'worker',
       version: '1.0.0',
       name,
@@ -51,8 +54,25 @@ t.test('a hook that was interrupted is run again only if it says that it may', a
   await rig.kill('SIGKILL');
   await t.rejects(migrating, { code: 'link_lost' });
   await rig.start();
-  t.equal(identify(runs('migrate')[0]!), undefined, 'what the dead agent left running was ended');
-  await t.rejects(once('migrate'), { code: 'hook_interrupted', data: { hook: 'migrate' } });
+  // What the dead agent left running is killed, and gone a moment later.
+  await until(() => identify(runs('migrate')[0]!) === undefined);
+  const waits = (run: number) => ({
+    code: 'hook_interrupted',
+    message: /migrate of 1\.0\.0 was interrupted/,
+    data: { hook: 'migrate', version: '1.0.0', run },
+  });
+  await t.rejects(once('migrate'), waits(1));
+  t.equal(runs('migrate').length, 1);
+
+  rmSync(join(marks, 'migrate'));
+  const again = once('migrate', 'again');
+  again.catch(() => {});
+  await until(() => runs('migrate').length === 1);
+  await rig.kill('SIGKILL');
+  await rig.start();
+  await t.rejects(once('migrate', 'again'), waits(2), 'the run that a person asked for was interrupted too');
+  t.match(await once('migrate', 'again', 'done'), { output: { text: /counts as done/ }, ms: 0 });
+  t.match(await once('migrate'), { output: { text: /counts as done/ } });
   t.equal(runs('migrate').length, 1);
 
   const indexing = once('index');
