@@ -50,7 +50,11 @@ export class AgentSide {
     if (this.#deployments % 3 === 0) await this.#restartController();
     const trace =
       'call' in moment
-        ? await traceThread(poolThread(agent.pid), [moment.call], { ...moment, fault: 'signal=SIGKILL' })
+        ? await traceThread(poolThread(agent.pid), [moment.call], {
+            call: moment.call,
+            nth: moment.nth,
+            fault: 'signal=SIGKILL',
+          })
         : undefined;
     const [id, version] = this.#next();
     let over = false;

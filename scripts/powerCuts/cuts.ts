@@ -4,8 +4,8 @@ import type { Call } from '../tracing/strace.ts';
 
 export type Side = 'agent' | 'controller';
 
-/** At the N-th such call of the thread that works on files, just before it is carried out; or so many milliseconds after the beginning. */
-export type Moment = { call: string; nth: number } | { afterMs: number };
+/** At the N-th such call of the main thread, or of the one that works on files, just before it is carried out; or so many milliseconds after the beginning. */
+export type Moment = { call: string; nth: number; thread: 'main' | 'files' } | { afterMs: number };
 
 export interface Cut {
   side: Side;

@@ -6,8 +6,11 @@ import { parseArgs } from 'node:util';
 import { skipWithoutStrace } from '../tracing/strace.ts';
 import { AgentSide } from './agentSide.ts';
 import { chance } from './chance.ts';
+import { ControllerSide } from './controllerSide.ts';
 import type { Cut, Moment } from './cuts.ts';
 import { skipWithoutPowerDisk } from './disk.ts';
+
+type Calls = Omit<Extract<Moment, { call: string }>, 'nth'>;
 
 const { values: flags } = parseArgs({
   options: {
@@ -29,18 +32,29 @@ if (missing) {
 }
 say(`seed ${seed}`);
 const cuts: Cut[] = [];
-if (flags.only.includes('agent')) await cutAll(await AgentSide.open(), ['fsync', 'rename']);
+if (flags.only.includes('agent'))
+  await cutAll(await AgentSide.open(), [
+    { call: 'fsync', thread: 'files' },
+    { call: 'rename', thread: 'files' },
+  ]);
+if (flags.only.includes('controller'))
+  await cutAll(await ControllerSide.open(), [
+    { call: 'fdatasync', thread: 'main' },
+    { call: 'fsync', thread: 'main' },
+    { call: 'fsync', thread: 'files' },
+    { call: 'rename', thread: 'files' },
+  ]);
 const broken = cuts.filter(({ faults }) => faults.length > 0);
 say(`\n${cuts.length} cuts, ${broken.length} with something that did not hold (seed ${seed})`);
 process.exitCode = broken.length > 0 || cuts.length === 0 ? 1 : 0;
 
-async function cutAll(side: AgentSide, calls: string[]): Promise<void> {
+async function cutAll(side: AgentSide | ControllerSide, calls: Calls[]): Promise<void> {
   try {
     const lasts = await side.measure();
     if (!flags.random)
-      for (const call of calls) for (let nth = 1; tell(await side.cut({ call, nth })); nth++);
+      for (const each of calls) for (let nth = 1; tell(await side.cut({ ...each, nth })); nth++);
     for (let left = Number(flags.cuts); left > 0; left--)
-      tell(await side.cut({ afterMs: Math.round(luck.next() * lasts) } satisfies Moment));
+      tell(await side.cut({ afterMs: Math.round(luck.next() * lasts) }));
   } finally {
     await side.close();
   }
