@@ -29,7 +29,11 @@ export async function commitRelease(
   { version, identity }: Commit,
 ): Promise<Reply<AgentMethods, 'release.commit'>> {
   const there = await findRelease(home, version);
-  if (there?.identity === identity) return sizeOf(await verifyRelease(home, there));
+  if (there?.identity === identity) {
+    const size = sizeOf(await verifyRelease(home, there));
+    await finishCommit(home, version);
+    return size;
+  }
 
   const { disk } = home;
   await makeHome(home);
@@ -50,6 +54,12 @@ export async function commitRelease(
   }
   await removeParts(home, version);
   return sizeOf(manifest);
+}
+
+/** For a release that is there: what an agent that died just after it came did not get to. */
+export async function finishCommit(home: Home, version: string): Promise<void> {
+  await syncPath(home.disk, home.releases);
+  await removeParts(home, version);
 }
 
 async function publish(home: Home, manifest: Manifest, bytes: Buffer, tree: string): Promise<void> {

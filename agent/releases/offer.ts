@@ -5,6 +5,7 @@ import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/meth
 import type { StreamPart } from '@fleet/protocol/messages/release.ts';
 import { ifThere } from '../disk/durable.ts';
 import { requireRoom } from '../disk/room.ts';
+import { finishCommit } from './install.ts';
 import { type Home, listReleases, makeHome, partPath, readCurrent } from './layout.ts';
 import { listParts } from './receive.ts';
 import { findRelease, removeRelease, verifyRelease } from './release.ts';
@@ -18,7 +19,10 @@ export async function considerOffer(home: Home, offer: Offer): Promise<Reply<Age
   // Staging is where a deployment may still fail: what would not be switched is not sent either.
   const current = await readCurrent(home);
   const obstacle = await whatIsWrong(home, offer);
-  if (obstacle === 'nothing') return { state: 'present' };
+  if (obstacle === 'nothing') {
+    await finishCommit(home, version);
+    return { state: 'present' };
+  }
   if (obstacle) await makeWay(home, version, current, obstacle);
 
   const { manifest, artifact } = offer;

@@ -51,6 +51,22 @@ t.test('an interrupted transfer goes on from what arrived', async (t) => {
   t.strictSame(await controller.offer(worker), { state: 'present' });
 });
 
+t.test(
+  'what an agent that died just after a release came did not remove goes with the next offer',
+  async (t) => {
+    const rig = await openRig(t);
+    const { controller } = rig;
+    await rig.start();
+    const worker = await rig.build('worker', '1.0.0', WORKER, { noise: 'noise' });
+    await controller.stage(worker);
+    const { staging } = rig.home('worker');
+    for (const part of ['manifest', 'artifact'] as const)
+      await writeFile(join(staging, `1.0.0.${part}.${worker.offer[part].sha256}.part`), 'noise');
+    t.strictSame(await controller.offer(worker), { state: 'present' });
+    t.strictSame(readdirSync(staging), []);
+  },
+);
+
 t.test('bytes that are not the ones offered are refused and not kept', async (t) => {
   const rig = await openRig(t);
   const { controller } = rig;

@@ -66,15 +66,14 @@ export class Builds {
     };
   }
 
-  /** Builds do not outlive the controller: what was running when it ended has failed. */
+  /** Builds do not outlive the controller: what was running when it ended has failed, and whoever watches it is told. */
   async failUnfinished(): Promise<void> {
     const error = new FleetError('build_failed', 'the controller ended during the build', {
       next: 'fleet build again',
     });
-    await this.#db
-      .updateTable('builds')
-      .set({ state: 'failed', error: JSON.stringify(error), ended_at: new Date().toISOString() })
-      .where('state', '=', 'running')
-      .execute();
+    const end = { version: null, built: false, error: error.toJSON() };
+    const unfinished = this.#db.selectFrom('builds').select('id').where('state', '=', 'running');
+    for (const { id } of await unfinished.execute())
+      await this.end(id, end, { type: 'build.ended', notes: [], ms: 0, ...end });
   }
 }

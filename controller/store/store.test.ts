@@ -516,13 +516,18 @@ t.test('hosts are what they said last', async (t) => {
 });
 
 t.test('builds do not outlive the controller', async (t) => {
-  const { builds } = await storeIn(t);
+  const { builds, events } = await storeIn(t);
   const [done, left] = [await builds.begin('segmenter', 'main'), await builds.begin('segmenter', 'main')];
   const end = { version: '1.1.0', built: true, error: null };
   await builds.end(done, end, { type: 'build.ended', ms: 1, notes: [], ...end });
   await builds.failUnfinished();
   t.match(await builds.get(done), { state: 'succeeded', version: '1.1.0', built: true, error: null });
   t.match(await builds.get(left), { state: 'failed', error: { code: 'build_failed' } });
+  t.match(
+    await events.after(0, `build/${left}`, 10),
+    [{ event: { type: 'build.ended', version: null, error: { code: 'build_failed' } } }],
+    'whoever watches it is told, and need not wait for ever',
+  );
   await t.rejects(builds.get(99), { code: 'bad_request', message: /99/ });
 });
 
