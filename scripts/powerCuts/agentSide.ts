@@ -44,10 +44,11 @@ export class AgentSide {
   /** Null where the deployment ended before the moment came: there are no more such calls. */
   async cut(moment: Moment): Promise<Cut | null> {
     const { scene } = this;
-    const { fleet, disk } = scene;
+    const { fleet } = scene;
+    const disk = scene.disk!;
     const agent = fleet.agents.get(HOST)!;
     // A controller that has just started has an epoch that the agent has not seen.
-    if (this.#deployments % 3 === 0) await this.#restartController();
+    await this.#restartController();
     const trace =
       'call' in moment
         ? await traceThread(poolThread(agent.pid), [moment.call], {

@@ -57,9 +57,9 @@ export class ControllerSide {
       await trace.stop();
       return null;
     }
-    await scene.disk.cut(controller.pid);
+    await scene.disk!.cut(controller.pid);
     const calls = (await trace?.ended) ?? [];
-    scene.disk.mount();
+    scene.disk!.mount();
 
     const told = { ...this.#told, ended: new Map(this.#told.ended), builds: [...this.#told.builds] };
     const faults = faultsOfController(scene.data, told);

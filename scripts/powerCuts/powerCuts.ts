@@ -39,7 +39,6 @@ if (flags.only.includes('agent'))
   ]);
 if (flags.only.includes('controller'))
   await cutAll(await ControllerSide.open(), [
-    { call: 'fdatasync', thread: 'main' },
     { call: 'fsync', thread: 'main' },
     { call: 'fsync', thread: 'files' },
     { call: 'rename', thread: 'files' },

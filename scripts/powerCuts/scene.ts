@@ -1,4 +1,4 @@
-/** A fleet of one host, one of whose two disks can lose its power: the host's, or the controller's. */
+/** A fleet of one host. One of its two disks, the host's or the controller's, may be one that can lose its power. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ export type Shown = z.infer<typeof show.reply>;
 export interface Scene {
   dir: string;
   fleet: LocalFleet;
-  disk: PowerDisk;
+  disk: PowerDisk | null;
   /** ROOT/SERVICE on the host. */
   home: string;
   /** The controller's data directory. */
@@ -33,9 +33,9 @@ export interface Scene {
   remove(): Promise<void>;
 }
 
-export async function openScene(side: 'agent' | 'controller'): Promise<Scene> {
+export async function openScene(side: 'agent' | 'controller' | null): Promise<Scene> {
   const dir = mkdtempSync(join(tmpdir(), 'fleet-cuts-'));
-  const disk = new PowerDisk(side === 'agent' ? join(dir, 'hosts', HOST) : join(dir, 'data'));
+  const disk = side && new PowerDisk(side === 'agent' ? join(dir, 'hosts', HOST) : join(dir, 'data'));
   const source = join(dir, 'source');
   makeSource(source);
   const fleet = await LocalFleet.create({
@@ -75,7 +75,7 @@ environments:
     },
     async remove() {
       await fleet.stop();
-      disk.remove();
+      disk?.remove();
       rmSync(dir, { recursive: true, force: true });
     },
   };
