@@ -20,8 +20,8 @@ import type { Session } from './session.ts';
 
 const HANDSHAKE_MS = 10_000;
 /** A session that lived this long was a good one: the next pause is short again. */
-const STEADY_MS = 10_000;
-const FIRST_PAUSE_MS = 100;
+const STEADY_MS = 2000;
+const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
 type Connection = Pick<Session<never>, 'closed' | 'close'>;
@@ -37,7 +37,7 @@ export interface DialOptions {
 
 /** Resolves when `signal` has fired and the last session has ended. Throws only where `url` is none. */
 export async function dial({ url, connect, log, signal }: DialOptions): Promise<void> {
-  let failures = 0;
+  let goodUntil = performance.now();
   let said: string | undefined;
   while (!signal.aborted) {
     let since = Number.POSITIVE_INFINITY;
@@ -50,19 +50,20 @@ export async function dial({ url, connect, log, signal }: DialOptions): Promise<
     // The same failure, try after try, is said once.
     if (error.message !== said) log.warn({ url, code: error.code, next: error.next }, error.message);
     said = error.message;
-    if (performance.now() - since >= STEADY_MS) failures = 0;
-    await sleep(pauseBefore(failures, Math.random()), undefined, { signal }).catch(() => {});
-    failures += 1;
+    const now = performance.now();
+    if (now - since >= STEADY_MS) goodUntil = now;
+    await sleep(pauseAfter(now - goodUntil, Math.random()), undefined, { signal }).catch(() => {});
   }
   log.info({ url }, 'stopped');
 }
 
 /**
- * Milliseconds to wait after so many failures in a row. Full jitter (`chance` from 0 to 1 decides how much of the pause is
- * taken), so that a thousand agents do not come back to a restarted controller in one moment.
+ * Milliseconds to wait before the next try where there has been no good connection for `awayMs`. At most half of that time: a
+ * controller that was restarted in a second is not waited for much longer than it took. Full jitter (`chance` from 0 to 1 decides
+ * how much of the pause is taken), so that a thousand agents do not come back to it in one moment.
  */
-export function pauseBefore(failures: number, chance: number): number {
-  return chance * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
+export function pauseAfter(awayMs: number, chance: number): number {
+  return chance * Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, awayMs / 2));
 }
 
 /** One connection from beginning to end; the error is why it ended, or why there was none. */
