@@ -5,13 +5,24 @@ import { availableParallelism, cpus, loadavg, release, tmpdir, totalmem, type } 
 import { PATH } from './haproxy.ts';
 
 export function conditions(rounds: number): string[] {
+  const [day, ...rest] = machine();
+  const node = rest.pop();
+  return [
+    `${day}, ${rounds} rounds, everything on loopback of one machine`,
+    ...rest,
+    [node, ...versions()].join('; '),
+  ];
+}
+
+/** The day, the machine, its load at this moment, the system, and Node. */
+export function machine(): string[] {
   const model = cpus()[0]?.model.trim() || 'of an unknown kind';
   const system = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown';
   return [
-    `${new Date().toISOString().slice(0, 10)}, ${rounds} rounds, everything on loopback of one machine`,
+    new Date().toISOString().slice(0, 10),
     `${availableParallelism()} cores (${model}), ${(totalmem() / 1e9).toFixed(0)} GB, load before the run ${loadavg()[0]!.toFixed(2)}`,
     `${system}, ${type()} ${release()}, files on ${fileSystem()}`,
-    `Node ${process.versions.node}; ${versions().join('; ')}`,
+    `Node ${process.versions.node}`,
   ];
 }
 
