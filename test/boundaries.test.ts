@@ -116,6 +116,22 @@ t.test('rooms of the controller', async (t) => {
   );
 });
 
+t.test('the checker of a chaos run links nothing that it checks', async (t) => {
+  const room = 'scripts/chaosRun/checker/';
+  const checker = imports.filter(({ file }) => file.startsWith(room));
+  t.ok(checker.length > 20, `${checker.length} imports were found`);
+  t.strictSame(
+    broken(
+      ({ target, inside }) =>
+        !(inside
+          ? target.startsWith(room) || target === 'scripts/chaosRun/record.ts'
+          : /^(node:|better-sqlite3$|tap$)/.test(target)),
+      checker,
+    ),
+    [],
+  );
+});
+
 t.test('one user of a library', async (t) => {
   const only = (library: string, rooms: string[]) =>
     t.strictSame(
