@@ -102,6 +102,26 @@ t.test('crash at every moment of a way back', async (t) => {
   }
 });
 
+t.test('agents need a while to come back to the next controller', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b'], strategy: { settle: '400ms' } });
+  const start = fleet.start.bind(fleet);
+  fleet.start = (interruption) => {
+    for (const host of ['a', 'b']) fleet.agents.disconnect(host, 3000);
+    return start(interruption);
+  };
+  let [from, to] = [NEW, OLD];
+  for (let at = 1; ; at += 8) {
+    [from, to] = [to, from];
+    const well = { unreachable: 0, running: to };
+    t.match(
+      await fleet.deploy(to, {}, [{ at, how: 'crash' }]),
+      { exit: 0, hosts: [well, well] },
+      `crash at ${at}`,
+    );
+    if (!fleet.interrupted) break;
+  }
+});
+
 interface Scenario {
   name: string;
   setting?: Setting;

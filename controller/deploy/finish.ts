@@ -7,6 +7,7 @@ import type { Deps } from './context.ts';
 import type { Course } from './course.ts';
 import { type FinalReport, finalReport, hostFacts } from './facts.ts';
 import { Parked } from './parked.ts';
+import { whenPresent } from './presence.ts';
 import { type RecapInput, recapOf } from './recap.ts';
 
 const REPORT_MS = 10_000;
@@ -67,6 +68,7 @@ async function reportOf({ deployment, deps }: Course, host: string): Promise<Fin
   const { service, environment } = deployment;
   const hidden = await deps.store.hidden.has(service, environment, host);
   try {
+    await whenPresent(deps, host);
     const report = await deps.agents.ask(
       host,
       'step.report',
