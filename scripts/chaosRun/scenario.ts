@@ -18,7 +18,7 @@ const CYCLE_MS = [40_000, 70_000] as const;
 const BETWEEN_ROUNDS_MS = [500, 5000] as const;
 const BUILD_MS = 60_000;
 /** Cycles in which nothing is broken that users could notice. */
-const HARMLESS = 0.4;
+const HARMLESS = 0.5;
 
 export interface Options {
   seed: number;

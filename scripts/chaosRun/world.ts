@@ -79,7 +79,7 @@ export class World {
     return join(this.data, 'fleet.sqlite');
   }
 
-  /** Resolves when the balancer answers and controller and agents have been started. */
+  /** Resolves when balancer and controller answer, and the agents have been started. */
   async start(random: Random): Promise<void> {
     this.network.create();
     for (const { disk } of this.hosts) disk.mount();
@@ -94,6 +94,9 @@ export class World {
       ),
     );
     this.controller.start();
+    await waitUntil('the controller listens', () =>
+      readFileSync(this.logOf('controller'), 'utf8').includes('controller listens'),
+    );
     for (const { agent } of this.hosts) agent.start();
   }
 
