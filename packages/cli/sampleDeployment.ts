@@ -1,5 +1,6 @@
 /** For tests: what a controller tells of a deployment of two hosts. */
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
+import type { Interruption } from '@fleet/protocol/api/interruptions.ts';
 import type { StepKind } from '@fleet/protocol/api/plans.ts';
 import type { Recap, RecapHost } from '@fleet/protocol/api/recap.ts';
 
@@ -28,6 +29,18 @@ export function stepEnded(step: number, kind: StepKind, host: string, more: Part
     ...more,
   };
 }
+
+/** A hook that waits for a person. */
+export const interruption: Interruption = {
+  step: 7,
+  host: 'a',
+  kind: 'restart',
+  hook: 'after_start',
+  version: '1.1.0',
+  run: 1,
+  since: '2026-11-21T09:31:00.000Z',
+  decision: null,
+};
 
 export function recapHost(host: string, more: Partial<RecapHost> = {}): RecapHost {
   const none = { ok: 0, changed: 0, unreachable: 0, failed: 0, skipped: 0, rescued: 0, ignored: 0 };

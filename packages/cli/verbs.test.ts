@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { type FakeController, startFakeController } from './fakeController.ts';
 import { LAUNCHER, runFleet, startFleet } from './fleetProgram.ts';
 import { overview } from './help.ts';
-import { recapHost, recapOf } from './sampleDeployment.ts';
+import { ended, interruption, recapHost, recapOf, TOPIC } from './sampleDeployment.ts';
 import { VERBS } from './verbs.ts';
 
 const ENTRIES = Object.values(VERBS).flat();
@@ -156,6 +156,11 @@ worker test  not deployed
   t.strictSame(asked, { service: 'segmenter', environment: 'production' });
   reply.services[0]!.running!.state = 'paused';
   t.match((await runAt(fake, 'status')).stdout, /42 of 1\.1\.0 is paused, by .*: fleet resume 42$/m);
+  Object.assign(reply.services[0]!.running!, { state: 'waiting', waitsFor: [interruption] });
+  t.match(
+    (await runAt(fake, 'status')).stdout,
+    /42 of 1\.1\.0 is waiting for a person, by .*: fleet attach 42\n {4}after_start of 1\.1\.0 on a was interrupted: fleet retry 42, fleet skip 42 or fleet abort 42$/m,
+  );
 });
 
 t.test('hosts, and forgetting one', async (t) => {
@@ -338,6 +343,28 @@ t.test('abort', async (t) => {
   });
   t.match(await runAt(fake, 'abort', '42', '-m', 'wrong branch'), { status: 0, stdout: /fleet attach 42/ });
   t.match(await runAt(fake, 'abort', '41'), { status: 3, stderr: /it has ended/ });
+});
+
+t.test('skip, and retry of a deployment that waits', async (t) => {
+  const fake = await fakeFor(t);
+  const asked: unknown[] = [];
+  fake.answer('deployments.skip', ({ params, body }) => {
+    if (params.id !== 42) throw new FleetError('not_waiting', 'it is running', { next: 'fleet attach 41' });
+    asked.push(body);
+    return { state: 'running' };
+  });
+  fake.answer('deployments.retry', ({ params, body }) => {
+    asked.push(body);
+    return { id: params.id };
+  });
+  const text = `deployment 42 goes on, as if the interrupted hook had ended well
+  fleet attach 42   watches it
+`;
+  await checkBoth(t, fake, ['skip', '42', '-m', 'it is done', '--host', 'a'], { state: 'running' }, text);
+  t.match(await runAt(fake, 'skip', '41'), { status: 3, stderr: /it is running\nnext: fleet attach 41/ });
+  fake.publish(TOPIC, ended());
+  t.equal((await runAt(fake, 'retry', '42', '--host', 'a')).status, 0, 'it watches the same deployment');
+  t.strictSame(asked, [...Array(2).fill({ why: 'it is done', host: 'a' }), { host: 'a' }]);
 });
 
 t.test('pause and resume', async (t) => {

@@ -4,6 +4,7 @@ import { openChannel } from './channel.ts';
 import { formatDuration, formatMoment } from './duration.ts';
 import { encodeJson, indent, neutralise, oneLine } from './escape.ts';
 import { recapLines } from './recap.ts';
+import { createNarrator } from './steps.ts';
 import { layOut } from './table.ts';
 
 const plain = openChannel(process.stdout, { NO_COLOR: '1' }).colors;
@@ -116,6 +117,40 @@ t.test('durations, moments, bytes, tables', (t) => {
     ]),
     ['a    bb', 'aaa  b   c'],
   );
+  t.end();
+});
+
+t.test('what waits for a person is said at once, and again where nobody sees it stand there', (t) => {
+  const hook = {
+    step: 7,
+    host: 'a',
+    kind: 'restart',
+    rescue: false,
+    hook: 'after_start',
+    version: '1.1.0',
+  } as const;
+  for (const live of [false, true]) {
+    const written: string[] = [];
+    const stream = { isTTY: live, columns: 200, write: (text: string) => written.push(text) };
+    const narrator = createNarrator(openChannel(stream, {}), 42);
+    const said = () => written.splice(0).join('');
+    narrator.remind();
+    t.equal(said(), '');
+    narrator.tell({ type: 'step.waiting', ...hook });
+    const lines = neutralise(said()).split('\n');
+    t.match(
+      lines[0],
+      /WAITING: after_start of 1\.1\.0 was interrupted in the middle, and may not run twice$/,
+    );
+    t.match(lines[2], /^ {6}fleet retry 42 +runs after_start again$/);
+    t.equal(lines.at(-1)?.includes('waiting for a person, after_start on a: fleet retry 42'), live);
+    narrator.remind();
+    t.equal(said().startsWith('still waiting for a person, after_start on a: fleet retry 42,'), !live);
+    narrator.tell({ type: 'step.decided', ...hook, take: 'done', by: 'ann', why: 'it is\x1b[2J done' });
+    t.match(said(), /after_start: ann skips it: it is done\n/);
+    narrator.remind();
+    t.equal(said(), '');
+  }
   t.end();
 });
 

@@ -7,6 +7,6 @@ export function waitingLines(id: number | null, host: string, hook: string): str
     `look on ${host} how far ${hook} came, and decide; until then no other host is begun`,
     `  fleet retry ${id}   runs ${hook} again`,
     `  fleet skip ${id}    counts it as done, and goes on`,
-    `  fleet abort ${id}   gives up: the host goes back`,
+    `  fleet abort ${id}   gives up, as after any failure`,
   ];
 }
