@@ -7,6 +7,7 @@ import type { Deps } from './context.ts';
 import type { Course } from './course.ts';
 import { type FinalReport, finalReport, hostFacts } from './facts.ts';
 import { Parked } from './parked.ts';
+import { patiently } from './perform.ts';
 import { whenPresent } from './presence.ts';
 import { type RecapInput, recapOf } from './recap.ts';
 
@@ -64,17 +65,18 @@ export async function recapInput(id: number, store: Deps['store']): Promise<Reca
   };
 }
 
-async function reportOf({ deployment, deps }: Course, host: string): Promise<FinalReport> {
+/** A host that a step has waited for in vain is not waited for again. */
+async function reportOf(course: Course, host: string): Promise<FinalReport> {
+  const { deployment, deps, settings, steps } = course;
   const { service, environment } = deployment;
+  const givenUp = steps.some((step) => step.host === host && step.outcome === 'unreachable');
   const hidden = await deps.store.hidden.has(service, environment, host);
   try {
-    await whenPresent(deps, host);
-    const report = await deps.agents.ask(
-      host,
-      'step.report',
-      { service },
-      { timeoutMs: REPORT_MS, signal: deps.parking },
-    );
+    const report = await patiently(deps, host, givenUp ? 0 : settings.strategy.patience, async () => {
+      await whenPresent(deps, host);
+      const timing = { timeoutMs: REPORT_MS, signal: deps.parking };
+      return deps.agents.ask(host, 'step.report', { service }, timing);
+    });
     const { current, running, identity, state } = report;
     return { known: true, current, running, identity, state, hidden };
   } catch (error) {

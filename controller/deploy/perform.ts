@@ -141,8 +141,8 @@ function lifeOf({ id, startedAt }: DeploymentRecord): string {
 }
 
 /** A host that was there and is lost gets its time to come back; asked again with the same command, it answers once. */
-async function patiently<T>(
-  deps: Deps,
+export async function patiently<T>(
+  deps: Pick<Deps, 'agents' | 'clock' | 'parking'>,
   host: string,
   patienceMs: number,
   work: () => Promise<T>,

@@ -432,6 +432,14 @@ t.test('a lost host that comes back in time gets the same command again', async 
   }
 });
 
+t.test('a host that is away when the end is reported has its time to come back', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
+  fleet.onAct = (line) => {
+    if (line === 'b show') fleet.agents.disconnect('a', 10_000);
+  };
+  t.match(await fleet.deploy(NEW), { exit: 0, hosts: [{ running: NEW }, { running: NEW }] });
+});
+
 t.test('a lost host that does not come back stays hidden, and nobody says that it is well', async (t) => {
   const fleet = await makeFleet(t, { strategy: { patience: '45s' } });
   fleet.agents.trouble('b', 'step.restart', { kind: 'cut', when: 'after' }, { times: 1 });
