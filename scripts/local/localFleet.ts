@@ -9,6 +9,8 @@ import { FLEET, type Program, type Ran, runFleet, startProgram, waitUntil } from
 export interface LocalHost {
   host: string;
   labels: Record<string, string | number>;
+  /** Where its agent finds the controller, if not where that listens. */
+  dials?: number;
 }
 
 export interface LocalFleetOptions {
@@ -19,6 +21,8 @@ export interface LocalFleetOptions {
   env?: NodeJS.ProcessEnv;
   /** The fleet lives on when this process ends. */
   outlives?: boolean;
+  /** Arguments of Node itself for a program: `controller`, or `agent-HOST`. */
+  node?: (program: string) => string[];
 }
 
 export class LocalFleet {
@@ -28,6 +32,7 @@ export class LocalFleet {
   readonly #hosts: Map<string, LocalHost>;
   readonly #env: NodeJS.ProcessEnv;
   readonly #outlives: boolean | undefined;
+  readonly #node: (program: string) => string[];
   controller: Program | undefined;
   readonly agents = new Map<string, Program>();
 
@@ -37,6 +42,7 @@ export class LocalFleet {
     this.url = `http://127.0.0.1:${port}`;
     this.#hosts = new Map(options.hosts.map((host) => [host.host, host]));
     this.#outlives = options.outlives;
+    this.#node = options.node ?? (() => []);
     this.#env = { ...options.env, FLEET_CONTROLLER: this.url };
   }
 
@@ -54,12 +60,12 @@ export class LocalFleet {
     return join(this.dir, 'hosts', host);
   }
 
-  #writeAgent({ host, labels }: LocalHost): void {
+  #writeAgent({ host, labels, dials = this.#port }: LocalHost): void {
     mkdirSync(this.rootOf(host), { recursive: true });
     const written = Object.entries(labels).map(([name, value]) => `  ${name}: "${value}"`);
     const lines = [
       `host: ${host}`,
-      `controller: ws://127.0.0.1:${this.#port}`,
+      `controller: ws://127.0.0.1:${dials}`,
       `root: ${this.rootOf(host)}`,
       'labels:',
       ...written,
@@ -73,7 +79,14 @@ export class LocalFleet {
   }
 
   async startController(): Promise<void> {
-    const argv = [process.execPath, FLEET, 'controller', '--config', 'controller.yaml'];
+    const argv = [
+      process.execPath,
+      ...this.#node('controller'),
+      FLEET,
+      'controller',
+      '--config',
+      'controller.yaml',
+    ];
     this.controller = startProgram(argv, {
       cwd: this.dir,
       log: join(this.dir, 'controller.log'),
@@ -92,7 +105,8 @@ export class LocalFleet {
 
   /** Started, and connected. */
   async startAgent(host: string): Promise<void> {
-    const argv = [process.execPath, FLEET, 'agent', '--config', `agent-${host}.yaml`];
+    const node = this.#node(`agent-${host}`);
+    const argv = [process.execPath, ...node, FLEET, 'agent', '--config', `agent-${host}.yaml`];
     const agent = startProgram(argv, {
       cwd: this.dir,
       log: join(this.dir, `agent-${host}.log`),
