@@ -78,11 +78,12 @@ export class LocalFleet {
     await Promise.all([...this.#hosts.keys()].map((host) => this.startAgent(host)));
   }
 
-  async startController(): Promise<void> {
+  /** `program`: another one than this checkout's. */
+  async startController(program = FLEET): Promise<void> {
     const argv = [
       process.execPath,
       ...this.#node('controller'),
-      FLEET,
+      program,
       'controller',
       '--config',
       'controller.yaml',
@@ -104,9 +105,9 @@ export class LocalFleet {
   }
 
   /** Started, and connected. */
-  async startAgent(host: string): Promise<void> {
+  async startAgent(host: string, program = FLEET): Promise<void> {
     const node = this.#node(`agent-${host}`);
-    const argv = [process.execPath, ...node, FLEET, 'agent', '--config', `agent-${host}.yaml`];
+    const argv = [process.execPath, ...node, program, 'agent', '--config', `agent-${host}.yaml`];
     const agent = startProgram(argv, {
       cwd: this.dir,
       log: join(this.dir, `agent-${host}.log`),
