@@ -70,22 +70,21 @@ export class Nemesis {
     return chosen;
   }
 
-  /** Resolves when all of them are mended; `signal` mends them early. */
-  async round(faults: readonly Fault[], signal: AbortSignal): Promise<void> {
+  /** Resolves when all of them are mended. */
+  async round(faults: readonly Fault[]): Promise<void> {
     const begins = faults.map((_, at) => (at === 0 ? 0 : this.#random.between(0, APART_MS)));
     const lasts = faults.map(({ kind }) => this.#random.between(...FAULTS[kind].seconds) * 1000);
-    await Promise.all(faults.map((fault, at) => this.#hold(fault, begins[at]!, lasts[at]!, signal)));
+    await Promise.all(faults.map((fault, at) => this.#hold(fault, begins[at]!, lasts[at]!)));
   }
 
-  async #hold(fault: Fault, afterMs: number, holdMs: number, signal: AbortSignal): Promise<void> {
-    await pause(afterMs, signal);
-    if (signal.aborted) return;
+  async #hold(fault: Fault, afterMs: number, holdMs: number): Promise<void> {
+    await sleep(afterMs);
     const id = ++this.#count;
     const { kind, host, harmless } = fault;
     this.#recording.timeline({ at: now(), kind: 'fault.begin', id, fault: kind, host, harmless });
     try {
       await fault.begin();
-      await pause(holdMs, signal);
+      await sleep(holdMs);
     } finally {
       await fault.end();
       this.#recording.timeline({ at: now(), kind: 'fault.end', id });
@@ -133,9 +132,4 @@ export class Nemesis {
 
 function wayOf(kind: `${'controller' | 'agent'}.${'kill' | 'stop' | 'freeze'}`): 'kill' | 'stop' | 'freeze' {
   return kind.split('.')[1] as 'kill' | 'stop' | 'freeze';
-}
-
-/** Resolves early where `signal` fires. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return sleep(ms, undefined, { signal }).catch(() => {});
 }

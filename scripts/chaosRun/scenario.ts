@@ -130,7 +130,7 @@ export class Scenario {
   async #round(harmless: boolean): Promise<void> {
     const faults = this.#nemesis.choose(harmless);
     this.#rounds += 1;
-    await this.#nemesis.round(faults, new AbortController().signal);
+    await this.#nemesis.round(faults);
     await sleep(this.#random.between(...BETWEEN_ROUNDS_MS));
     const broken = faults.map(({ kind, host }) => `${kind}${host === null ? '' : ` ${host}`}`).join(', ');
     const called = this.#calls.takeEnded().join(', ');
