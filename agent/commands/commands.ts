@@ -7,6 +7,7 @@ import { passing } from '@fleet/process/points.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import type { Logger } from 'pino';
+import { diskError } from '../disk/durable.ts';
 import type { Entry, Journal } from '../releases/journal.ts';
 import type { Epochs } from './epochs.ts';
 
@@ -84,17 +85,30 @@ export function createCommands({ epochs, journal, log }: Parts): Commands {
   return {
     async perform(method, request, act) {
       const value = await share(method, request, (subject) =>
-        told(method, request, journal.perform(request.command, subject, act)),
+        told(
+          method,
+          request,
+          journal.perform(request.command, subject, (entry) => tellRoom(request, act(entry))),
+        ),
       );
       // By the next turn the link has sent it.
       void passing('agent.result_acked', () => nextTurn());
       return value;
     },
-    observe: (method, request, look) => share(method, request, look),
+    observe: (method, request, look) => share(method, request, () => tellRoom(request, look())),
     async stop() {
       stopping = true;
       while (running.size + last.size > 0)
         await Promise.allSettled([...last.values(), ...[...running.values()].map(({ work }) => work)]);
     },
   };
+}
+
+/** A disk without room is told as such wherever it showed: in a directory, in a rename, in a sync. */
+async function tellRoom<T>({ service }: Request, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw diskError(error, `what ${service} needs`);
+  }
 }

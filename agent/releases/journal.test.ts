@@ -59,6 +59,19 @@ t.test('what was missing on the way is not remembered', async (t) => {
   }
 });
 
+t.test('a disk without room is told as such wherever it showed, and is not remembered', async (t) => {
+  const { commands } = await live(t.testdir());
+  const full = async () => {
+    throw Object.assign(new Error('ENOSPC: no space left on device, mkdir'), { code: 'ENOSPC' });
+  };
+  await t.rejects(commands.perform('release.commit', request('a'), full), { code: 'disk_full' });
+  await t.rejects(commands.observe('release.offer', request('b'), full), { code: 'disk_full' });
+  t.equal(
+    await commands.perform('release.commit', request('a'), async () => 'there is room'),
+    'there is room',
+  );
+});
+
 t.test('an id that arrives twice at the same time shares one execution', async (t) => {
   const { commands } = await live(t.testdir());
   const { promise: gate, resolve: open } = Promise.withResolvers<void>();

@@ -113,7 +113,12 @@ async function sinkOf(stream: {
       if (at !== size) throw failed(name, `it ended after ${at} of ${size} bytes`);
       if (hash.digest('hex') !== part.sha256)
         return giveUp(failed(name, 'its digest is not the one offered'));
-      await passing('agent.digest_ok', () => handle.sync());
+      try {
+        await passing('agent.digest_ok', () => handle.sync());
+      } catch (error) {
+        // What could not be synced once is not to be believed when it can be the next time.
+        return giveUp(diskError(error, part.path));
+      }
       await close();
     },
     /** What came stays: the next offer goes on from it. */
