@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { type Built, build, FakeController } from '@fleet/agent/fakeController.fixture.ts';
 import { killMarked } from '@fleet/process/ending.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { ONE_THREAD, type Trace, threadsOf, traceThread } from '../tracing/strace.ts';
+import { type Injection, ONE_THREAD, type Trace, threadsOf, traceThread } from '../tracing/strace.ts';
+import { CALLS } from './points.ts';
 
 const PROGRAM = fileURLToPath(import.meta.resolve('@fleet/agent/program.fixture.ts'));
 const SERVICE = 'web';
@@ -108,9 +109,7 @@ export class AgentProgram {
   }
 
   /** Looks at the thread that the next unpacking is done in, from its beginning. */
-  async traceNextThread(
-    ...[calls, injection]: Parameters<typeof traceThread> extends [number, ...infer R] ? R : never
-  ): Promise<Trace> {
+  async traceNextThread(injection?: Injection): Promise<Trace> {
     const before = new Set(threadsOf(this.pid).map(({ thread }) => thread));
     const fresh = () => threadsOf(this.pid).find(({ thread }) => !before.has(thread));
     let found = fresh();
@@ -120,7 +119,7 @@ export class AgentProgram {
     }
     process.kill(this.pid, 'SIGSTOP');
     try {
-      return await traceThread(found.thread, calls, injection);
+      return await traceThread(found.thread, CALLS, injection);
     } finally {
       process.kill(this.pid, 'SIGCONT');
     }
