@@ -2,6 +2,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ended } from '@fleet/process/run.ts';
+import type { Command } from '@fleet/protocol/messages/command.ts';
 import t, { type Test } from 'tap';
 import { type Commands, createCommands } from '../commands/commands.ts';
 import { openEpochs } from '../commands/epochs.ts';
@@ -103,12 +104,26 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
     ...{ journal, log: host.log },
     epochs: await openEpochs(join(world.root, '.epochs')),
   });
-  return { died: died.promise, restart: () => restart(host, commands, world.home), calls: () => calls };
+  return {
+    died: died.promise,
+    restart: (manner?: Manner) => restart(host, commands, world.home, manner),
+    calls: () => calls,
+  };
 }
 
-function restart(host: Host, commands: Commands, home: Home) {
-  const command = { id: 'restart', fleet: FLEET, epoch: 1, why: 'a test' };
-  const request = { command, service: 'web', version: '2', values: {}, lenientStop: false };
+interface Manner {
+  decisions?: Command['decisions'];
+  lenientStop?: boolean;
+}
+
+function restart(
+  host: Host,
+  commands: Commands,
+  home: Home,
+  { decisions, lenientStop = false }: Manner = {},
+) {
+  const command = { id: 'restart', fleet: FLEET, epoch: 1, why: 'a test', decisions };
+  const request = { command, service: 'web', version: '2', values: {}, lenientStop };
   return commands.perform('step.restart', request, (entry) => restartService(host, home, request, entry));
 }
 
@@ -143,7 +158,17 @@ for (const repeatable of [false, true])
           const hooks = WHOLE.filter((what) => what.includes('_'));
           if (isHook && !repeatable) {
             await t.rejects(next.restart(), { code: 'hook_interrupted' });
-            t.equal(times(call), when === 'after' ? 1 : 0);
+            const before = when === 'after' ? 1 : 0;
+            t.equal(times(call), before);
+            const [part = '', version = ''] = call.split(' ');
+            const take = at % 2 === 0 ? 'again' : 'done';
+            const decisions = [{ part, run: 1, take } as const];
+            const { output } = await next.restart({ decisions });
+            t.equal(output.text.includes(`${part} was not run again`), take === 'done');
+            t.equal(world.running, '2');
+            for (const hook of hooks)
+              t.equal(times(hook), hook === call ? before + (take === 'again' ? 1 : 0) : 1, hook);
+            t.equal(version, call.includes('stop') ? '1' : '2');
           } else {
             t.match(await next.restart(), { changed: true });
             t.equal(world.running, '2');
@@ -155,6 +180,20 @@ for (const repeatable of [false, true])
           }
         },
       );
+
+t.test('on the way back nobody is asked about the hooks of the release that is left', async (t) => {
+  for (const hook of ['before_stop 1', 'after_stop 1', 'before_start 2', 'after_start 2']) {
+    const world = await makeWorld(t);
+    const first = await live(world, { at: WHOLE.indexOf(hook), when: 'after' });
+    void first.restart({ lenientStop: true });
+    await first.died;
+    const again = (await live(world)).restart({ lenientStop: true });
+    if (hook.includes('stop'))
+      t.match((await again).output.text, /_stop failed, going on: .* of 1 was interrupted/);
+    else await t.rejects(again, { code: 'hook_interrupted', data: { version: '2' } });
+    t.equal(world.done.filter((done) => done === hook).length, 1, `${hook} ran once`);
+  }
+});
 
 t.test('a hook that an agent ends when it leaves has no outcome', async (t) => {
   const world = await makeWorld(t);
