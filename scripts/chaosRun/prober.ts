@@ -1,5 +1,6 @@
 /** A user who never sleeps: asks through the balancer, again and again, whether the last answer has come or not. */
-import { Agent, get } from 'node:http';
+import { once } from 'node:events';
+import { Agent, type ClientRequest, get } from 'node:http';
 import { usersSocket } from './haproxy.ts';
 import type { ProbeLine } from './record.ts';
 import { now, type Recording } from './recording.ts';
@@ -8,9 +9,10 @@ const EVERY_MS = 20;
 /** More than the balancer takes to give up: it is the balancer's answer that counts. */
 const PATIENCE_MS = 20_000;
 
-/** Returns what ends it. */
-export function startProber(dir: string, recording: Recording): () => void {
+/** Returns what ends it; that resolves when the last answer has come. */
+export function startProber(dir: string, recording: Recording): () => Promise<void> {
   const agent = new Agent({ keepAlive: false });
+  const asked = new Set<ClientRequest>();
   const timer = setInterval(() => {
     const at = now();
     const done = (line: Partial<ProbeLine>) =>
@@ -31,10 +33,12 @@ export function startProber(dir: string, recording: Recording): () => void {
     );
     request.on('timeout', () => request.destroy(new Error('no answer')));
     request.on('error', (error) => done({ error: error.message }));
+    asked.add(request);
+    request.on('close', () => asked.delete(request));
   }, EVERY_MS);
-  return () => {
+  return async () => {
     clearInterval(timer);
-    agent.destroy();
+    await Promise.all([...asked].map((request) => once(request, 'close')));
   };
 }
 

@@ -66,7 +66,7 @@ export class Scenario {
     await this.#world.start(this.#random.fork());
     const endLinks = watchLinks(this.#world, this.#recording);
     const endBalancer = watchBalancer(this.#world, this.#recording);
-    let endProber = () => {};
+    let endProber = async () => {};
     let problem: string | null;
     try {
       problem = await this.#settleIn();
@@ -74,7 +74,7 @@ export class Scenario {
       const until = now() + this.#options.minutes * 60_000;
       while (problem === null && now() < until) problem = await this.#cycle(until);
     } finally {
-      endProber();
+      await endProber();
       endLinks();
       await endBalancer();
     }

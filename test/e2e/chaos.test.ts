@@ -26,7 +26,7 @@ t.test('a fleet survives a minute of anything', { skip: skip() }, async (t) => {
   mkdirSync(tmp);
   const seed = String(randomInt(1e6));
   t.comment(`seed ${seed}`);
-  const argv = [process.execPath, CHAOS, '--minutes', '0.4', '--seed', seed, '--out', record];
+  const argv = [process.execPath, CHAOS, '--minutes', '0.4', '--hosts', '4', '--seed', seed, '--out', record];
   const run = startProgram(argv, { cwd: home, log, env: { TMPDIR: tmp } });
   t.teardown(() => run.stop());
 
