@@ -50,6 +50,11 @@ t.test('a repeated id answers with the recorded outcome, in this life and the ne
 
 t.test('what was missing on the way is not remembered', async (t) => {
   const { commands } = await live(t.testdir());
+  const full = commands.perform('release.commit', request('full'), () =>
+    Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, mkdir'), { code: 'ENOSPC' })),
+  );
+  await t.rejects(full, { code: 'disk_full' });
+  t.equal(await commands.perform('release.commit', request('full'), async () => 'now'), 'now');
   for (const code of ['disk_full', 'transfer_failed', 'no_release', 'link_lost', 'timeout'] as const) {
     const failing = commands.perform('release.commit', request(code), () =>
       Promise.reject(new FleetError(code, 'not now')),

@@ -45,7 +45,7 @@ interface Trouble {
     /** The link breaks before or after the work, and is back after this time; without one it stays away. */
     /** Its agent dies in the middle of a hook that may not run twice, and is back after a second. */
     | { kind: 'dies'; during: string }
-    | { kind: 'cut'; when: 'before' | 'after'; backAfterMs?: number | undefined };
+    | { kind: 'cut'; when: 'before' | 'after'; workMs?: number; backAfterMs?: number | undefined };
 }
 
 export class FakeAgents implements Agents {
@@ -170,6 +170,7 @@ export class FakeAgents implements Agents {
     }
     if (trouble?.kind === 'dies') return work(host, trouble.during);
     if (trouble?.kind !== 'cut') return work(host);
+    await this.#clock.sleep(trouble.workMs ?? 0);
     if (trouble.when === 'after') await work(host).catch(() => {});
     this.disconnect(name, trouble.backAfterMs);
     throw lost();

@@ -140,20 +140,23 @@ function lifeOf({ id, startedAt }: DeploymentRecord): string {
   return `${id}.${Date.parse(startedAt).toString(36)}`;
 }
 
-/** A host that was there and is lost gets its time to come back; asked again with the same command, it answers once. */
+/**
+ * A host that was there and is lost gets its time to come back, however long it had been at work; asked again with the same
+ * command, it answers once.
+ */
 export async function patiently<T>(
   deps: Pick<Deps, 'agents' | 'clock' | 'parking'>,
   host: string,
   patienceMs: number,
   work: () => Promise<T>,
 ): Promise<T> {
-  const end = deps.clock.now() + patienceMs;
+  let left = patienceMs;
   for (;;) {
     try {
       return await work();
     } catch (error) {
-      const left = end - deps.clock.now();
       if (!isLost(asFleetError(error)) || left <= 0 || deps.parking.aborted) throw error;
+      const lost = deps.clock.now();
       const back = within(deps.clock, left, deps.parking, (signal) =>
         deps.agents.whenConnected(host, signal),
       );
@@ -163,6 +166,7 @@ export async function patiently<T>(
           cause: error,
         });
       });
+      left -= deps.clock.now() - lost;
     }
   }
 }

@@ -334,6 +334,19 @@ t.test('shown and never reported up: verified, hidden, and not gone back', async
   t.match(await fleet.deploy(NEW), { exit: 0, hosts: [{ notes: [] }, {}, {}] }, 'once the balancer finds it');
 });
 
+t.test('a balancer that does not answer for a moment is asked again to show a host', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
+  fleet.onAct = (line) => {
+    if (line !== 'a smoke 1.1.0 passes') return;
+    fleet.balancer.unreachable = true;
+    void fleet.clock.sleep(3000).then(() => {
+      fleet.balancer.unreachable = false;
+    });
+  };
+  t.match(await fleet.deploy(NEW), { exit: 0 });
+  t.strictSame(fleet.balancer.visible(), ['a', 'b']);
+});
+
 t.test('a balancer that accepts and does nothing: no version is touched', async (t) => {
   const fleet = await makeFleet(t);
   fleet.balancer.lies = true;
@@ -438,6 +451,13 @@ t.test('a host that is away when the end is reported has its time to come back',
     if (line === 'b show') fleet.agents.disconnect('a', 10_000);
   };
   t.match(await fleet.deploy(NEW), { exit: 0, hosts: [{ running: NEW }, { running: NEW }] });
+});
+
+t.test('a host that is lost after long work has its time to come back', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b'], strategy: { patience: '10s' } });
+  const cut = { kind: 'cut', when: 'after', workMs: 60_000, backAfterMs: 5000 } as const;
+  fleet.agents.trouble('b', 'step.restart', cut, { times: 1 });
+  t.match(await fleet.deploy(NEW), { exit: 0, hosts: [{}, { unreachable: 0 }] });
 });
 
 t.test('a lost host that does not come back stays hidden, and nobody says that it is well', async (t) => {

@@ -11,21 +11,28 @@ export const unhide: StepDriver<'unhide'> = {
   async perform(context) {
     const { server, timeoutMs } = context.args;
     const { deployment, facts } = context;
-    const { me } = await look(context, server);
-    if (me.admin !== 'ready' && !(await hiddenByFleet(context)))
-      return { outcome: 'ok', message: 'stays hidden, as it was before' };
     const { driver, backend, name } = driverOf(context);
+    const ours = await hiddenByFleet(context);
+    let silence: FleetError | undefined;
     const seen = await until(
       context.deps.clock,
       { withinMs: timeoutMs, everyMs: 20, signal: context.signal },
       async () => {
-        const state = await look(context, server);
-        if (isVisible(state.me)) return state;
-        if (state.me.admin !== 'ready')
-          await passing('controller.unhide_asked', () => driver.set(backend, server, 'ready'));
+        silence = undefined;
+        try {
+          const state = await look(context, server);
+          if (isVisible(state.me)) return state;
+          if (state.me.admin !== 'ready' && !ours) return 'not ours';
+          if (state.me.admin !== 'ready')
+            await passing('controller.unhide_asked', () => driver.set(backend, server, 'ready'));
+        } catch (error) {
+          silence = silenceOf(error);
+        }
         return undefined;
       },
     );
+    if (seen === 'not ours') return { outcome: 'ok', message: 'stays hidden, as it was before' };
+    if (silence !== undefined) throw silence;
     if (!seen) {
       throw new FleetError(
         'balancer_refused',
@@ -41,3 +48,13 @@ export const unhide: StepDriver<'unhide'> = {
     return { outcome: 'ok', message: `visible, with ${seen.others} other${seen.others === 1 ? '' : 's'}` };
   },
 };
+
+/** A balancer that does not answer, or refuses, is asked again while there is time: the host is well, and users wait for it. */
+function silenceOf(error: unknown): FleetError {
+  if (
+    error instanceof FleetError &&
+    (error.code === 'balancer_unreachable' || error.code === 'balancer_refused')
+  )
+    return error;
+  throw error;
+}
