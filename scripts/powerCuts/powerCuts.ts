@@ -1,16 +1,19 @@
 /** `scripts/power-cuts`: cuts the power again and again, and tells what held. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { chance } from '../random/chance.ts';
 import { skipWithoutStrace } from '../tracing/strace.ts';
 import { AgentSide } from './agentSide.ts';
-import { chance } from './chance.ts';
 import { ControllerSide } from './controllerSide.ts';
 import type { Cut, Moment } from './cuts.ts';
 import { skipWithoutPowerDisk } from './disk.ts';
+import { inMarkdown } from './report.ts';
 
 type Calls = Omit<Extract<Moment, { call: string }>, 'nth'>;
+
+const PAGE = join(import.meta.dirname, '../../docs/power-cuts.md');
 
 const { values: flags } = parseArgs({
   options: {
@@ -32,6 +35,13 @@ if (missing) {
 }
 say(`seed ${seed}`);
 const cuts: Cut[] = [];
+let close: (() => Promise<void>) | undefined;
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.on(signal, () => void close?.().finally(() => process.exit(status)));
+
 if (flags.only.includes('agent'))
   await cutAll(await AgentSide.open(), [
     { call: 'fsync', thread: 'files' },
@@ -45,9 +55,11 @@ if (flags.only.includes('controller'))
   ]);
 const broken = cuts.filter(({ faults }) => faults.length > 0);
 say(`\n${cuts.length} cuts, ${broken.length} with something that did not hold (seed ${seed})`);
+if (flags.write) writeFileSync(PAGE, inMarkdown(cuts, seed));
 process.exitCode = broken.length > 0 || cuts.length === 0 ? 1 : 0;
 
 async function cutAll(side: AgentSide | ControllerSide, calls: Calls[]): Promise<void> {
+  close = () => side.close();
   try {
     const lasts = await side.measure();
     if (!flags.random)

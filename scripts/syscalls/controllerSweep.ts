@@ -1,5 +1,6 @@
 /** The controller's database cannot be written or synced, or the controller dies just then, in the middle of a deployment. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { waitUntil } from '../local/program.ts';
 import { HOST, openScene, type Scene, SERVICE } from '../powerCuts/scene.ts';
 import { type Call, traceThread } from '../tracing/strace.ts';
@@ -8,6 +9,7 @@ import { type Fault, type Point, pointsOf } from './points.ts';
 
 const CALLS = ['fsync', 'fdatasync', 'pwrite64'];
 const VERSIONS = ['1.0.0', '1.1.0'];
+const AFTERWARDS_MS = 1000;
 
 export class ControllerSweep {
   readonly #scene: Scene;
@@ -50,18 +52,20 @@ export class ControllerSweep {
     deploying.catch(() => {});
     await Promise.race([controller.ended, deploying]);
     const faults: string[] = [];
-    const code = over ? null : await controller.ended;
-    if (over) {
-      if (controller.running() && point.fault !== 'error=ENOSPC') faults.push('it went on as if nothing was');
-    } else {
+    // The last of its calls come after the deployment has been told as ended.
+    if (over && point.fault !== 'error=ENOSPC') await Promise.race([controller.ended, sleep(AFTERWARDS_MS)]);
+    const died = !controller.running();
+    if (died) {
+      const code = await controller.ended;
       if (point.fault === 'error=ENOSPC') faults.push(`it ended with ${code}, and need not have`);
       if (point.fault === 'error=EIO' && !(code === 1 && this.#saysWhy()))
         faults.push(`it ended with ${code}, and does not say why`);
       await fleet.startController();
       await waitUntil('the agent is back', () => fleet.isConnected(HOST), fleet.controller);
     }
-    const calls: Call[] = await (over ? trace.stop() : trace.ended);
-    const was = calls.find(({ injected }) => injected) ?? (over ? undefined : calls.at(-1));
+    const calls: Call[] = await trace.stop();
+    const was = calls.find(({ injected }) => injected) ?? (died ? calls.at(-1) : undefined);
+    if (was?.injected && !died && point.fault !== 'error=ENOSPC') faults.push('it went on as if nothing was');
     if (was?.name !== point.call || !was.text.includes('fleet.sqlite')) {
       await deploying.catch(() => {});
       await this.#settled();
@@ -69,7 +73,7 @@ export class ControllerSweep {
     }
     await deploying.catch((error: Error) => faults.push(error.message));
     await this.#settled();
-    return { program: 'controller', thread: 'main', point, answer: over ? null : 'died', faults };
+    return { program: 'controller', thread: 'main', point, answer: died ? 'died' : null, faults };
   }
 
   #saysWhy(): boolean {
