@@ -56,9 +56,13 @@ function acknowledged(evidence: Evidence, deployments: Map<number, Deployment>, 
     );
 }
 
-function hasPoint({ database }: Evidence, { id, version }: Deployment, host: string): boolean {
+/** One that found nothing to do has no steps, and stands on the points of those before it. */
+function hasPoint({ database }: Evidence, { id, version, steps }: Deployment, host: string): boolean {
   return database.points.some(
-    (point) => point.deployment === id && point.host === host && point.version === version,
+    (point) =>
+      (point.deployment === id || (steps.length === 0 && point.deployment < id)) &&
+      point.host === host &&
+      point.version === version,
   );
 }
 
