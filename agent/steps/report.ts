@@ -11,7 +11,7 @@ import { instanceOf } from './runtime.ts';
 export async function reportService(host: Host, home: Home): Promise<Reply<AgentMethods, 'step.report'>> {
   const current = await readCurrent(home).catch(() => null);
   const { state, version } = await stateOf(host, home);
-  const running = state === 'running' ? version : null;
+  const running = state === 'running' || state === 'recovering' ? version : null;
   const named = running ?? current;
   const release = named === null ? undefined : await findRelease(home, named);
   const { activated, others } = await orderedReleases(home);

@@ -54,7 +54,8 @@ async function stateOf(home: string): Promise<ServiceState> {
   // Nobody watches over an orphan: it may be anything from healthy to blocked.
   if (!lives(state.shim)) return up ? 'unknown' : 'stopped';
   if (state.state === 'running') return up ? 'running' : 'failed';
-  return state.state === 'failed' ? 'failed' : 'unknown';
+  if (state.state === 'failed') return up ? 'recovering' : 'failed';
+  return 'unknown';
 }
 
 /**

@@ -25,6 +25,6 @@ export interface Supervisor<R extends Run = Run> {
   start(instance: Instance<R>): Promise<void>;
   /** Afterwards nothing of it runs. Throws `stop_failed`. */
   stop(instance: Instance<R>): Promise<void>;
-  /** `failed`: it crashes and is started again. */
+  /** `failed` and `recovering`: it crashes and is started again. */
   status(instance: Instance<R>): Promise<ServiceState>;
 }

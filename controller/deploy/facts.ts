@@ -1,4 +1,5 @@
 /** What a plan needs to know of one host. Kept with the deployment, because the way back is planned from it too. */
+import { serviceState } from '@fleet/protocol/messages/step.ts';
 import { digest, hostName, values, versionName } from '@fleet/protocol/words.ts';
 import { z } from 'zod';
 
@@ -28,7 +29,7 @@ export const finalReport = z.union([
     current: versionName.nullable(),
     running: versionName.nullable(),
     identity: digest.nullable(),
-    state: z.enum(['running', 'stopped', 'failed', 'unknown']),
+    state: serviceState,
     hidden,
   }),
   z.strictObject({ known: z.literal(false), why: z.string(), hidden }),

@@ -1,5 +1,6 @@
 /** What runs where, and who is there. */
 import { z } from 'zod';
+import { serviceState } from '../messages/step.ts';
 import { environmentName, hostName, labels, serviceName, versionName } from '../words.ts';
 import { deploymentState } from './deployments.ts';
 import { interruption } from './interruptions.ts';
@@ -9,7 +10,7 @@ export const statusHost = z.strictObject({
   connected: z.boolean(),
   /** By the agent's own report where it is connected, else what it last said. */
   running: versionName.nullable(),
-  state: z.enum(['running', 'stopped', 'failed', 'unknown']),
+  state: serviceState,
   /** What the balancer itself says, null where there is none or it does not answer. */
   balancer: z.enum(['visible', 'hidden', 'down', 'unknown']).nullable(),
   /** Why it is hidden, where fleet hid it; else whether it has what the controller's database does not know of. */

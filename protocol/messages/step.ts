@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { digest, serviceName, values, versionName } from '../words.ts';
 import { command } from './command.ts';
 
-export const serviceState = z.enum(['running', 'stopped', 'failed', 'unknown']);
+/** `recovering`: up again after a crash, and not for long enough to be called well. */
+export const serviceState = z.enum(['running', 'recovering', 'stopped', 'failed', 'unknown']);
 export type ServiceState = z.infer<typeof serviceState>;
 
 /** The end of what a program printed, at most 16 KiB, and how many bytes before it are not here. */
