@@ -1,5 +1,5 @@
 /** The checker is proven first: a clean record passes, and each thing that can be wrong is found under its own name. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -144,31 +144,11 @@ mustFind('I6', 'shown again before its smoke test', (record) => {
   for (const line of pollsOf(record, 'web-2').filter(({ at }) => at === 68 * SECOND)) line.at = 65 * SECOND;
 });
 mustFind('I6', 'a release that fails its smoke test is shown', (record) => {
-  const broken = (version: string) => (version === '1.1.0' ? '1.2.0' : version);
-  const line = switchOf(record, 'web-3', 2);
-  record.tables.deployments[1]!.version = '1.2.0';
-  for (const each of [1, 2, 3]) switchOf(record, `web-${each}`, 2).target = 'releases/1.2.0';
-  line.target = 'releases/1.2.0';
-  for (const each of record.programs) each.version = broken(each.version);
-  for (const each of record.tables.rollback_points) each.version = broken(String(each.version));
-  for (const each of record.tables.deployment_hosts)
-    for (const column of ['facts', 'report'])
-      each[column] = String(each[column]).replaceAll('1.1.0', '1.2.0');
-  changeRecap(record, 2, (recap) => {
-    recap.version = '1.2.0';
-    for (const host of recap.hosts) host.running = '1.2.0';
-  });
-  const { timeline } = record;
-  for (const call of timeline) if (call.kind === 'call.begin') call.argv = call.argv.map(broken);
-  record.run.versions = [
-    { version: '1.0.0', broken: false },
-    { version: '1.1.0', broken: false },
-    { version: '1.2.0', broken: true },
-  ];
-  record.touchDisk.push((home) => execFileSync('mv', ['releases/1.1.0', 'releases/1.2.0'], { cwd: home }));
-  record.touchDisk.push((home) =>
-    writeFileSync(join(home, 'releases/1.2.0/bin/serve.js'), 'version 1.2.0\n', { mode: 0o755 }),
-  );
+  // What it ran is known afterwards to be a version that no smoke test may pass.
+  record.run.versions[1]!.broken = true;
+  record.tables.rollback_points = record.tables.rollback_points.filter((point) => point.version !== '1.1.0');
+  const end = endOf(record, 2);
+  end.json = null;
 });
 mustFind('I7', 'a second deployment began too early', (record) => {
   record.tables.deployments[0]!.ended_at = new Date(
@@ -266,6 +246,9 @@ mustFind('I13', 'the release before is gone', (record) => {
 });
 mustFind('I13', 'a rollback had to send what was there', ({ tables }) => {
   tables.steps.find((step) => step.deployment === 3 && step.kind === 'stage')!.outcome = 'changed';
+});
+mustFind('I13', 'a version that fails its smoke test is where a rollback may go', ({ tables }) => {
+  tables.rollback_points.unshift({ ...tables.rollback_points[0]!, version: '1.2.0' });
 });
 mustFind('I13', 'the last rollback fails', (record) =>
   addCall(record, 190 * SECOND, ['fleet', 'rollback', 'shop', '-y'], { exit: 1 }),

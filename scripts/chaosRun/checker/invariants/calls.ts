@@ -37,7 +37,8 @@ function judge(evidence: Evidence, call: Call): string[] {
     'store.full',
     'store.locked',
   ] as const;
-  if (exit === 4 && !wasFaulty(evidence, controller, from - GRACE, to))
+  const wasThere = evidence.calls.some((other) => other.to < from && other.exit === 0);
+  if (exit === 4 && wasThere && !wasFaulty(evidence, controller, from - GRACE, to))
     found.push('found no controller, and no fault held it');
   const recap = recapOf(call.json);
   return recap === null ? found : [...found, ...compare(evidence, call, recap)];

@@ -1,4 +1,4 @@
-/** I2, I3, I13, I15: the releases as they lie on the disks at the end, and the way back that they are. */
+/** I2, I3, I13, I15: the releases as they lie on the disks at the end, and where a rollback may go. */
 import { existsSync, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { Deployment } from '../database.ts';
@@ -19,6 +19,7 @@ export function releases(evidence: Evidence): Violation[] {
       ];
     }),
     ...transfers(evidence),
+    ...unproven(evidence),
   ];
 }
 
@@ -85,4 +86,15 @@ function transfers(evidence: Evidence): Violation[] {
           return { id: 'I13', at: deployment.begun, what };
         }),
     );
+}
+
+/** Where a rollback may go is what has passed its smoke test. */
+function unproven({ database, run }: Evidence): Violation[] {
+  const broken = new Set(run.versions.filter((each) => each.broken).map(({ version }) => version));
+  return database.points
+    .filter(({ version }) => broken.has(version))
+    .map(({ host, version, at }): Violation => {
+      const what = `${version} is a rollback point of ${host}, and fails its smoke test`;
+      return { id: 'I13', at, what };
+    });
 }
