@@ -220,8 +220,10 @@ t.test('a fault in the thread is an answer, and umask has no say', async (t) => 
 
 const small = mountSmallDisk('size=1m');
 const crowded = mountSmallDisk('size=100m,nr_inodes=12');
+const taken = mountSmallDisk('size=100m,nr_inodes=1');
 t.teardown(() => small?.remove());
 t.teardown(() => crowded?.remove());
+t.teardown(() => taken?.remove());
 t.test('a full disk', { skip: !small && NO_MOUNT }, async (t) => {
   const full = unpack({ artifact, manifest, into: join(small!.path, 'a') });
   await t.rejects(full, {
@@ -231,6 +233,8 @@ t.test('a full disk', { skip: !small && NO_MOUNT }, async (t) => {
   });
   const filled = unpack({ artifact, manifest, into: join(crowded!.path, 'a') });
   await t.rejects(filled, { code: 'disk_full', message: /ENOSPC/ }, 'noticed in the middle');
-  for (const disk of [small!, crowded!])
+  const refused = unpack({ artifact, manifest, into: join(taken!.path, 'a') });
+  await t.rejects(refused, { code: 'disk_full', message: /ENOSPC/ }, 'noticed at the first directory');
+  for (const disk of [small!, crowded!, taken!])
     t.same(execFileSync('ls', ['-A', disk.path], { encoding: 'utf8' }), '');
 });
