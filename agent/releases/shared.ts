@@ -71,7 +71,7 @@ async function makeWay(disk: Disk, tree: string, path: string): Promise<void> {
   for (const name of posix.dirname(path).split('/')) {
     at = join(at, name);
     const found = await ifThere(disk.lstat(at));
-    if (found === undefined) await disk.mkdir(at);
+    if (found === undefined) await makeDirectory(disk, at, 0o755);
     else if (!found.isDirectory())
       throw new FleetError(
         'bad_archive',

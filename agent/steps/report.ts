@@ -1,4 +1,5 @@
 /** The agent's own account of a service, from the disk and the process table and from nothing that it remembers. */
+import { FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply } from '@fleet/protocol/messages/methods.ts';
 import type { ServiceState } from '@fleet/protocol/messages/step.ts';
 import type { Host } from '../host.ts';
@@ -9,7 +10,7 @@ import { readStarted } from '../releases/started.ts';
 import { instanceOf } from './runtime.ts';
 
 export async function reportService(host: Host, home: Home): Promise<Reply<AgentMethods, 'step.report'>> {
-  const current = await readCurrent(home).catch(() => null);
+  const current = await readCurrent(home).catch(noneWhereNoLink);
   const { state, version } = await stateOf(host, home);
   const running = state === 'running' || state === 'recovering' ? version : null;
   const named = running ?? current;
@@ -22,6 +23,12 @@ export async function reportService(host: Host, home: Home): Promise<Reply<Agent
     state,
     releases: [...activated, ...others],
   };
+}
+
+/** What is no link names no release. Where it cannot be read at all, nobody knows, and that is not the same. */
+function noneWhereNoLink(error: unknown): null {
+  if (error instanceof FleetError && error.code === 'switch_failed') return null;
+  throw error;
 }
 
 /** What the supervisor says of the version that was last started. */
