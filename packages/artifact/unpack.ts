@@ -29,6 +29,11 @@ export async function unpack(options: {
 
 function explain(error: unknown, { service, version }: Manifest): FleetError {
   if (error instanceof FleetError && error.code !== 'internal') return error;
+  if (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT'))
+    return new FleetError('disk_full', `no room to unpack ${service} ${version} (${error.message})`, {
+      next: 'make room on the host and deploy again',
+      cause: error,
+    });
   const why = error instanceof Error ? error.message : String(error);
   return new FleetError('bad_archive', `${service} ${version} cannot be unpacked: ${why}`, { cause: error });
 }
