@@ -1,6 +1,7 @@
 /** Hooks that may not run twice and were interrupted: the deployment waits, and people decide. */
 import { FleetError } from '@fleet/protocol/errors.ts';
 import t, { type Test } from 'tap';
+import { abandonUnfinished } from './abandon.ts';
 import { computeRecap } from './finish.ts';
 import { type Fleet, fleets, MIGRATING, NEW, OLD, type Setting } from './fleet.fixture.ts';
 import { SERVICE } from './shelf.fixture.ts';
@@ -284,6 +285,19 @@ t.test('it waits over restarts of the controller, also where the agent is away',
   t.equal((await ended(t, fleet)).exit, 0);
   t.equal((await told(fleet)).filter(({ type }) => type === 'step.waiting').length, 1, 'said once');
 });
+
+t.test(
+  'a backup that was made while it waited: it is not gone on with, and nobody is asked any more',
+  async (t) => {
+    const fleet = await waiting(t);
+    const { deployer, store } = await fleet.start();
+    t.strictSame(await abandonUnfinished(store, '2026-01-01'), [ID]);
+    t.match(await store.deployments.get(ID), { state: 'failed', exit: 1 });
+    const { hosts } = await computeRecap(ID, { store });
+    t.match(hosts[0]?.notes[0], 'after_start of 1.1.0 was interrupted, and nobody knows how far it came');
+    await t.rejects(deployer.skip(ID, 'ann'), { code: 'not_running' });
+  },
+);
 
 for (const [how, every] of [
   ['park', 7],
