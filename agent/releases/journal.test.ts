@@ -1,5 +1,15 @@
-import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { mountSmallDisk, NO_MOUNT } from '@fleet/artifact/smallDisk.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import t, { type Test } from 'tap';
@@ -213,6 +223,49 @@ t.test('a decision to run it again, that ends well, is remembered', async (t) =>
   t.equal(await perform(again, async () => 'ran'), 'ran');
   t.equal(await perform(again, never), 'ran');
 });
+
+const small = mountSmallDisk('size=2m');
+t.test(
+  'an outcome is written down also where the disk is full',
+  { skip: small ? false : NO_MOUNT },
+  async (t) => {
+    const { path, remove } = small!;
+    t.teardown(remove);
+    const first = await live(path);
+    const fill = () => {
+      const ballast = openSync(join(path, 'ballast'), 'a');
+      try {
+        for (;;) writeSync(ballast, Buffer.alloc(4096));
+      } catch (error) {
+        t.match(error, { code: 'ENOSPC' });
+      } finally {
+        closeSync(ballast);
+      }
+    };
+    const stop = async () => {
+      fill();
+      return { output: 'x'.repeat(60_000) };
+    };
+    t.match(await first.commands.perform('step.stop', request('a'), stop), { output: /^x+$/ });
+    fill();
+    await t.rejects(first.commands.perform('step.stop', request('b'), never), { code: 'disk_full' });
+    const next = await live(path);
+    t.match(
+      await next.commands.perform('step.stop', request('a'), never),
+      { output: /^x+$/ },
+      'in the next life',
+    );
+
+    rmSync(join(path, 'ballast'));
+    t.match(await next.commands.perform('step.stop', request('c'), stop), { output: /^x+$/ });
+    const last = await live(path);
+    t.match(
+      await last.commands.perform('step.stop', request('c'), never),
+      { output: /^x+$/ },
+      'reserved anew',
+    );
+  },
+);
 
 t.test('an epoch below the highest is refused, by each fleet for itself', async (t) => {
   const directory = t.testdir();

@@ -12,6 +12,7 @@ import { asFleetError, type ErrorBody, FleetError, fromBody } from '@fleet/proto
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import { type Disk, realDisk } from '../disk/disk.ts';
 import { ifThere, makeDirectory, syncPath, writeDurably } from '../disk/durable.ts';
+import { openReserve } from './reserve.ts';
 
 const KEPT_RECORDS = 2000;
 const KEPT_MS = 30 * 24 * 3_600_000;
@@ -79,7 +80,8 @@ export async function openJournal(
 ): Promise<Journal> {
   await makeDirectory(disk, directory, 0o700);
   const known = await forgetOld(disk, directory, now());
-  /** Outcomes that the disk had no room for: as good as recorded while the agent lives. */
+  const reserve = await openReserve(disk, `${directory}.reserve`);
+  /** Outcomes that the disk did not take, not even in place of the reserve: as good as recorded while the agent lives. */
   const unwritten = new Map<string, CommandRecord>();
 
   const nameOf = (id: string) => `${createHash('sha256').update(id).digest('hex')}.json`;
@@ -96,6 +98,7 @@ export async function openJournal(
     const { id, why } = command;
     const record: CommandRecord = { id, subject, why, startedAt, outcome: { state: 'started' }, parts: {} };
     await passing('agent.command_journaled', () => write(record));
+    await reserve.refill();
     known.add(nameOf(id));
     for (const oldest of known) {
       if (known.size <= KEPT_RECORDS) break;
@@ -108,7 +111,10 @@ export async function openJournal(
   /** What has been done is done, whether or not the disk has room to say so: the truth is told either way. */
   async function keep(record: CommandRecord): Promise<void> {
     try {
-      await write(record);
+      await write(record).catch(async (error) => {
+        if (asFleetError(error).code !== 'disk_full' || !(await reserve.giveUp())) throw error;
+        await write(record);
+      });
       unwritten.delete(record.id);
     } catch {
       unwritten.set(record.id, record);
