@@ -115,8 +115,12 @@ function contextOf(course: Course, record: StepRecord, decisions: Decisions): St
       ...(decisions.length > 0 ? { decisions } : {}),
     }),
     ask: (method, body, { timeoutMs }) =>
-      patiently(deps, host, settings.strategy.patience, () =>
-        deps.agents.ask(host, method, body, { timeoutMs, signal }),
+      patiently(
+        deps,
+        host,
+        settings.strategy.patience,
+        () => deps.agents.ask(host, method, body, { timeoutMs, signal }),
+        (text) => deps.store.events.append(deploymentTopic(deployment.id), { type: 'note', host, text }),
       ),
     progress: (done, of, unit) =>
       deps.store.events.tell(deploymentTopic(deployment.id), {
@@ -140,15 +144,19 @@ function lifeOf({ id, startedAt }: DeploymentRecord): string {
   return `${id}.${Date.parse(startedAt).toString(36)}`;
 }
 
+/** A host that is away for longer than that is told of: an agent that was only restarted is back before. */
+const TELL_AFTER_MS = 2000;
+
 /**
  * A host that was there and is lost gets its time to come back, however long it had been at work; asked again with the same
- * command, it answers once.
+ * command, it answers once. `tell` is given what is waited for, and that it is over.
  */
 export async function patiently<T>(
   deps: Pick<Deps, 'agents' | 'clock' | 'parking'>,
   host: string,
   patienceMs: number,
   work: () => Promise<T>,
+  tell: (text: string) => Promise<void> = async () => {},
 ): Promise<T> {
   let left = patienceMs;
   for (;;) {
@@ -157,19 +165,31 @@ export async function patiently<T>(
     } catch (error) {
       if (!isLost(asFleetError(error)) || left <= 0 || deps.parking.aborted) throw error;
       const lost = deps.clock.now();
-      const back = within(deps.clock, left, deps.parking, (signal) =>
-        deps.agents.whenConnected(host, signal),
-      );
-      await back.catch(() => {
+      const back = (ms: number) =>
+        succeeds(within(deps.clock, ms, deps.parking, (signal) => deps.agents.whenConnected(host, signal)));
+      const soon = Math.min(left, TELL_AFTER_MS);
+      let isBack = await back(soon);
+      if (!isBack && left > soon && !deps.parking.aborted) {
+        const why = asFleetError(error).message;
+        await tell(`its agent is away (${why}): waiting for it, at most ${Math.round(left / 1000)}s`);
+        isBack = await back(left - soon);
+        if (isBack) await tell('its agent is back');
+      }
+      if (!isBack)
         throw new FleetError('unreachable', `${host} did not come back in ${patienceMs / 1000}s`, {
           next: `start its agent again; then fleet status says what runs there`,
           cause: error,
         });
-      });
       left -= deps.clock.now() - lost;
     }
   }
 }
+
+const succeeds = (work: Promise<unknown>) =>
+  work.then(
+    () => true,
+    () => false,
+  );
 
 const isLost = (error: FleetError | undefined) =>
   error?.code === 'link_lost' || error?.code === 'unreachable';

@@ -445,6 +445,23 @@ t.test('a lost host that comes back in time gets the same command again', async 
   }
 });
 
+t.test('a deployment that waits for a lost host says so, and not where it is back at once', async (t) => {
+  for (const [backAfterMs, said] of [
+    [1000, []],
+    [10_000, [/^its agent is away \(.*\): waiting for it, at most \d+s$/, 'its agent is back']],
+  ] as const) {
+    const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
+    fleet.agents.trouble('b', 'step.restart', { kind: 'cut', when: 'before', backAfterMs }, { times: 1 });
+    await fleet.deploy(NEW);
+    const { store } = await fleet.controller();
+    const notes = (await store.events.after(0, 'deployment/2', 1000)).flatMap(({ event }) =>
+      event.type === 'note' && event.host === 'b' ? [event.text] : [],
+    );
+    t.equal(notes.length, said.length);
+    t.match(notes, said);
+  }
+});
+
 t.test('a host that is away when the end is reported has its time to come back', async (t) => {
   const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
   fleet.onAct = (line) => {
