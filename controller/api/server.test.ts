@@ -326,6 +326,31 @@ t.test('a deployment as it goes on', async (t) => {
   t.match(json, { text: /started 1\.1\.0/ });
 });
 
+t.test('of many that begin at once exactly one proceeds, and the others are told which', async (t) => {
+  const { deployer, fleet, port } = await serve(t);
+  const deploy = { path: '/api/deployments', body: { service: 'segmenter', version: NEW } };
+  const goBack = { path: '/api/rollbacks', body: { service: 'segmenter', to: OLD } };
+  const crowds = [Array.from({ length: 50 }, () => deploy), [goBack, goBack], [deploy, goBack]];
+  for (const crowd of [...crowds, ...crowds]) {
+    const answered = Promise.withResolvers<void>();
+    // It does not end before the last of them has asked.
+    fleet.agents.trouble('a', 'step.report', { kind: 'held', until: answered.promise }, { times: 1 });
+    const answers = await Promise.all(crowd.map((each) => ask(port, { method: 'POST', ...each })));
+    const begun = answers.filter(({ status }) => status === 200);
+    t.equal(begun.length, 1, `one of ${crowd.length}`);
+    const { id } = begun[0]!.json as { id: number };
+    const refused = answers.filter(({ status }) => status === 409).map(({ json }) => errorForm.parse(json));
+    t.equal(refused.length, crowd.length - 1);
+    for (const { code, data, next } of refused)
+      t.match(
+        [code, data?.deployment, next],
+        ['locked', id, `fleet attach ${id} to watch it, fleet abort ${id} to stop it`],
+      );
+    answered.resolve();
+    await deployer.idle();
+  }
+});
+
 t.test('the OpenAPI document lists every route', async (t) => {
   const { port } = await serve(t);
   const { status, json } = await ask(port, { path: '/docs/json' });
