@@ -1,5 +1,6 @@
 /** Breaks things, holds them broken for a while, and mends them: one to three at a time, as its seed says. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { whenHookBegins } from './aim.ts';
 import type { Calls } from './calls.ts';
 import { goneBalancer } from './faults/balancer.ts';
 import { lockedDatabase } from './faults/database.ts';
@@ -37,6 +38,10 @@ const FAULTS: Record<FaultKind, { weight: number; seconds: readonly [number, num
 const WEIGHTS = Object.fromEntries(
   Object.entries(FAULTS).map(([kind, { weight }]) => [kind, weight]),
 ) as Record<FaultKind, number>;
+/** These hurt most in the middle of a hook: so often, they wait for one, and so long at most. */
+const AIMED: ReadonlySet<FaultKind> = new Set(['agent.kill', 'agent.stop', 'host.reboot']);
+const AIMS = 0.6;
+const AIM_MS = 10_000;
 const MOST_AT_ONCE = 3;
 /** The second and third fault of a round come within this time after the first. */
 const APART_MS = 4000;
@@ -79,6 +84,8 @@ export class Nemesis {
 
   async #hold(fault: Fault, afterMs: number, holdMs: number): Promise<void> {
     await sleep(afterMs);
+    if (fault.host !== null && AIMED.has(fault.kind) && this.#random.chance(AIMS))
+      await whenHookBegins(this.#recording.programs, fault.host, AIM_MS);
     const id = ++this.#count;
     const { kind, host, harmless } = fault;
     this.#recording.timeline({ at: now(), kind: 'fault.begin', id, fault: kind, host, harmless });
