@@ -20,11 +20,13 @@ const { values: flags } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     cuts: { type: 'string', default: '10' },
     only: { type: 'string', default: 'agent,controller' },
+    every: { type: 'string', default: '1' },
     random: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
 });
 const seed = Number(flags.seed);
+const every = Number(flags.every);
 const luck = chance(seed);
 const probe = mkdtempSync(join(tmpdir(), 'fleet-probe-'));
 const missing = skipWithoutStrace() || skipWithoutPowerDisk(probe);
@@ -55,7 +57,7 @@ if (flags.only.includes('controller'))
   ]);
 const broken = cuts.filter(({ faults }) => faults.length > 0);
 say(`\n${cuts.length} cuts, ${broken.length} with something that did not hold (seed ${seed})`);
-if (flags.write) writeFileSync(PAGE, inMarkdown(cuts, seed));
+if (flags.write) writeFileSync(PAGE, inMarkdown(cuts, { seed, every }));
 process.exitCode = broken.length > 0 || cuts.length === 0 ? 1 : 0;
 
 async function cutAll(side: AgentSide | ControllerSide, calls: Calls[]): Promise<void> {
@@ -63,7 +65,7 @@ async function cutAll(side: AgentSide | ControllerSide, calls: Calls[]): Promise
   try {
     const lasts = await side.measure();
     if (!flags.random)
-      for (const each of calls) for (let nth = 1; tell(await side.cut({ ...each, nth })); nth++);
+      for (const each of calls) for (let nth = 1; tell(await side.cut({ ...each, nth })); nth += every);
     for (let left = Number(flags.cuts); left > 0; left--)
       tell(await side.cut({ afterMs: Math.round(luck.next() * lasts) }));
   } finally {

@@ -1,7 +1,7 @@
 /** Where the power was cut, how often, and what held: the page in `docs/`. */
 import type { Cut } from './cuts.ts';
 
-export function inMarkdown(cuts: readonly Cut[], seed: number): string {
+export function inMarkdown(cuts: readonly Cut[], { seed, every }: { seed: number; every: number }): string {
   const groups = Map.groupBy(cuts, ({ side, moment, where }) =>
     [side, 'call' in moment ? where : `by chance, ${where.split(', ')[1]}`].join(' | '),
   );
@@ -21,7 +21,7 @@ deployment ends by itself, staging is empty, and the next one succeeds.
 
 ${cuts.length} cuts (seed ${seed}), ${broken} with something that did not hold. ${acknowledged} things that were acknowledged before a cut were looked for after it.
 
-The power was cut just before each of these calls was carried out, and at moments by chance:
+The power was cut just before ${every === 1 ? 'each of these calls' : `every ${every}. of these calls`} was carried out, and at moments by chance:
 
 | side | where | cuts | held |
 |---|---|--:|--:|

@@ -18,7 +18,7 @@ export interface Hit {
   faults: string[];
 }
 
-/** Enough for strace to have said the last of it. */
+/** Longer than a program takes to die. */
 const NEVER_MS = 60_000;
 
 export class AgentSweep {
@@ -93,7 +93,7 @@ export class AgentSweep {
     }
     const answer = await deploying;
     const trace = await tracing;
-    if (point?.fault === 'signal=SIGKILL' && answer !== null)
+    if (answer === 'link_lost' || (point?.fault === 'signal=SIGKILL' && answer !== null))
       await Promise.race([dead, sleep(NEVER_MS, undefined, { ref: false })]);
     const calls: Call[] = await trace.stop();
     return { version, answer, calls };
