@@ -83,6 +83,12 @@ export class AgentProgram {
     return true;
   }
 
+  async restart(): Promise<void> {
+    this.#agent?.kill('SIGKILL');
+    await this.ended();
+    await this.start();
+  }
+
   /** Resolves when it has ended. */
   async ended(): Promise<void> {
     const agent = this.#agent!;

@@ -68,9 +68,9 @@ export class AgentSweep {
     if (currentOf(agent.home) !== version.manifest.version)
       faults.push(`after the next try current is ${currentOf(agent.home)}`);
     faults.push(...faultsOfHost(agent.home, agent.data));
-    // What could not be removed because removing failed goes at the next start.
-    if (point.call !== 'unlink' && point.call !== 'rmdir')
-      faults.push(...leftOversOf(agent.home, agent.data).map((name) => `left behind: ${name}`));
+    // What could not be removed because removing itself failed goes at the next start.
+    if (!died && removes(point)) await agent.restart();
+    faults.push(...leftOversOf(agent.home, agent.data).map((name) => `left behind: ${name}`));
     if (agent.servicePid() !== this.#service || !lives(this.#service))
       faults.push('the service is not the process that it was');
     return meant ? { program: 'agent', thread, point, answer: died ? 'died' : answer, faults } : null;
@@ -106,6 +106,10 @@ export class AgentSweep {
 
 /** What a person can make sense of: no room, or a transfer that did not end. */
 const FULL: ReadonlySet<string> = new Set(['disk_full']);
+
+function removes({ call, place }: Point): boolean {
+  return call === 'unlink' || call === 'rmdir' || place.startsWith('openat root/web/staging/*');
+}
 
 function lives(pid: number): boolean {
   try {
