@@ -1,6 +1,6 @@
 /** The agent's own directory: one agent at a time, and one id that outlives its restarts. */
 import { randomUUID } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identify, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
@@ -20,6 +20,9 @@ export async function takeDataDirectory(path: string): Promise<DataDirectory> {
   await makeDirectory(realDisk, path, 0o700);
   const lock = join(path, 'lock');
   await takeLock(lock);
+  // Left by an agent that died while it wrote one of its files.
+  for (const name of await readdir(path))
+    if (name.endsWith('.tmp')) await rm(join(path, name), { force: true });
   return {
     instance: await instanceIn(join(path, 'instance')),
     epochs: join(path, 'epochs.json'),
@@ -56,9 +59,10 @@ async function linkedTo(from: string, to: string): Promise<boolean> {
   }
 }
 
+/** Nobody where a power cut left the name without its content: the agent that wrote it is gone too. */
 async function ownerOf(lock: string): Promise<ProcessIdentity | undefined> {
   const text = await ifThere(readFile(lock, 'utf8'));
-  return text === undefined ? undefined : (JSON.parse(text) as ProcessIdentity);
+  return text ? (JSON.parse(text) as ProcessIdentity) : undefined;
 }
 
 /** Takes a dead owner's lock away; gives it back where somebody living took it in between. */
