@@ -1,6 +1,6 @@
 /**
  * Whether all is well on the hosts, looked at from outside: disks, the service itself, what its programs wrote, the balancer's
- * own file, and what the command line says. No product code has a part in the judgement.
+ * own file, and what the controller answers. No product code has a part in the judgement.
  */
 import { createHash } from 'node:crypto';
 import { globSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
@@ -70,13 +70,12 @@ export async function judgeRest(scene: Scene, { succeeded }: { succeeded: boolea
 }
 
 async function judgeStatus(scene: Scene, succeeded: boolean): Promise<string[]> {
-  const { stdout } = await scene.expect(0, ['status', '--json']);
-  const { services } = JSON.parse(stdout) as {
+  const { services } = await scene.ask<{
     services: Array<{
       running: unknown;
       hosts: Array<{ host: string; note: string | null; connected: boolean }>;
     }>;
-  };
+  }>('/api/status');
   const wrong: string[] = [];
   const hidden = Object.keys(
     JSON.parse(readFileSync(join(scene.dir, 'data/balancers/balancer-front.json'), 'utf8')) as object,

@@ -24,7 +24,7 @@ const VERSIONS = 4;
 
 export interface Kept {
   at: number;
-  event: { type: string };
+  event: { type: string; recap?: { exit: number; failure: unknown } };
 }
 
 export class Scene {
@@ -88,13 +88,26 @@ export class Scene {
     for (let count = 0; count < 3; count++) await this.deployPlainly();
   }
 
-  /** A deployment that nothing happens to. Gives its version. */
-  async deployPlainly(): Promise<string> {
-    const version = this.absent();
+  /** A deployment that nothing happens to, and that has to succeed. */
+  async deployPlainly(): Promise<void> {
     const before = this.passages();
-    await this.expect(0, ['deploy', SERVICE, '--version', version]);
+    const { id } = await this.ask<{ id: number }>('/api/deployments', {
+      service: SERVICE,
+      version: this.absent(),
+    });
+    const { recap } = (await this.events(id)).at(-1)!.event;
+    if (recap?.exit !== 0) throw new Error(`a plain deployment ended with ${JSON.stringify(recap)}`);
     this.usual = new Map([...this.passages()].map(([key, count]) => [key, count - (before.get(key) ?? 0)]));
-    return version;
+  }
+
+  /** What the controller answers; with a body, to a POST. */
+  async ask<T>(path: string, body?: object): Promise<T> {
+    const headers = { 'content-type': 'application/json' };
+    const init = body === undefined ? {} : { method: 'POST', headers, body: JSON.stringify(body) };
+    const response = await fetch(`${this.fleet.url}${path}`, init);
+    if (!response.ok)
+      throw new Error(`${path} was answered with ${response.status}: ${await response.text()}`);
+    return (await response.json()) as T;
   }
 
   async expect(status: number, argv: string[]): Promise<Ran> {
@@ -163,8 +176,7 @@ export class Scene {
 
   /** The number and state of the newest deployment; 0 where there is none. */
   async newest(): Promise<{ id: number; state: string }> {
-    const response = await fetch(`${this.fleet.url}/api/deployments?limit=1`);
-    const [row] = (await response.json()) as Array<{ id: number; state: string }>;
+    const [row] = await this.ask<Array<{ id: number; state: string }>>('/api/deployments?limit=1');
     return row ?? { id: 0, state: 'none' };
   }
 
