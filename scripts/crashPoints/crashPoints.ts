@@ -11,6 +11,7 @@ const { values: flags } = parseArgs({
     only: { type: 'string' },
     fault: { type: 'string' },
     slice: { type: 'string' },
+    fleets: { type: 'string', default: '1' },
     long: { type: 'string', default: '0.05' },
     write: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
@@ -31,6 +32,7 @@ say(`${cases.length} cases, seed ${seed}`);
 const ending = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ending.abort());
 const round = await undergoAll(cases, {
+  fleets: Number(flags.fleets),
   keep: flags.keep,
   signal: ending.signal,
   tell: (verdict, at) => say(`${String(at).padStart(3)}  ${inTerminal(verdict)}`),
