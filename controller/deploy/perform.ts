@@ -146,6 +146,8 @@ function lifeOf({ id, startedAt }: DeploymentRecord): string {
 
 /** A host that is away for longer than that is told of: an agent that was only restarted is back before. */
 const TELL_AFTER_MS = 2000;
+/** Between two tries to ask an agent that is being stopped. */
+const LEAVING_MS = 250;
 
 /**
  * A host that was there and is lost gets its time to come back, however long it had been at work; asked again with the same
@@ -165,6 +167,9 @@ export async function patiently<T>(
     } catch (error) {
       if (!isLost(asFleetError(error)) || left <= 0 || deps.parking.aborted) throw error;
       const lost = deps.clock.now();
+      // It is still connected, and lets what runs end first.
+      if (asFleetError(error).code === 'stopping')
+        await deps.clock.sleep(Math.min(left, LEAVING_MS), deps.parking).catch(() => {});
       const back = (ms: number) =>
         succeeds(within(deps.clock, ms, deps.parking, (signal) => deps.agents.whenConnected(host, signal)));
       const soon = Math.min(left, TELL_AFTER_MS);
@@ -191,8 +196,9 @@ const succeeds = (work: Promise<unknown>) =>
     () => false,
   );
 
+/** Also one whose agent is being stopped: another one comes in its place. */
 const isLost = (error: FleetError | undefined) =>
-  error?.code === 'link_lost' || error?.code === 'unreachable';
+  error?.code === 'link_lost' || error?.code === 'unreachable' || error?.code === 'stopping';
 
 function outputOf(error: FleetError | undefined): string | undefined {
   const output = error?.data.output;

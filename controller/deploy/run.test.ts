@@ -462,6 +462,15 @@ t.test('a deployment that waits for a lost host says so, and not where it is bac
   }
 });
 
+t.test('an agent that is being stopped takes nothing new, and its successor is waited for', async (t) => {
+  for (const method of ['release.offer', 'release.activate', 'step.restart'] as const) {
+    const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
+    const error = new FleetError('stopping', 'the agent is stopping');
+    fleet.agents.trouble('b', method, { kind: 'refuses', error }, { times: 3 });
+    t.match(await fleet.deploy(NEW), { exit: 0, hosts: [{ running: NEW }, { running: NEW }] }, method);
+  }
+});
+
 t.test('a host that is away when the end is reported has its time to come back', async (t) => {
   const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
   fleet.onAct = (line) => {
