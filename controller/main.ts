@@ -32,7 +32,7 @@ under way then park, and go on when it is started again.
 Example:
   fleet controller --config /etc/fleet/controller.yaml
 `;
-/** Agents come back within this time of a controller's start: their longest back-off. */
+/** Agents come back within this time of a controller's start, or of the loss of their link: their longest back-off. */
 const AGENTS_BACK_MS = 6000;
 /** Whoever connects and does not say what it wants by then is cut off. */
 const SPEAK_MS = 10_000;
@@ -94,6 +94,7 @@ async function runController(file: string): Promise<void> {
       await balancers.refresh();
     },
     onGone: (host) => {
+      deps.settledAt = realClock.now() + AGENTS_BACK_MS;
       store.hosts
         .seen(host)
         .catch((error: unknown) => log.error({ err: error, host }, 'not written: when a host was last seen'));

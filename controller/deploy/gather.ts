@@ -1,5 +1,5 @@
 /** What holds on the hosts before a deployment: asked of the agents, and completed from the rollback points. */
-import { FleetError } from '@fleet/protocol/errors.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Service } from '@fleet/protocol/service.ts';
 import type { Values } from '@fleet/protocol/words.ts';
 import { fillTemplate, type Placed, valuesFor } from '../config/config.ts';
@@ -84,8 +84,13 @@ export function declaredValues(target: Target, configured: Values, host: string)
 
 /** By the agent's own report. Undefined: it does not answer, which ends the deployment while staging. */
 async function whatRuns(deps: Deps, service: string, host: string) {
-  const report = await whenPresent(deps, host)
-    .then(() => deps.agents.ask(host, 'step.report', { service }, { timeoutMs: REPORT_MS }))
+  const ask = async () => {
+    await whenPresent(deps, host);
+    return deps.agents.ask(host, 'step.report', { service }, { timeoutMs: REPORT_MS });
+  };
+  const report = await ask()
+    // A link that broke in this very moment is soon there again.
+    .catch((error: unknown) => (asFleetError(error).code === 'link_lost' ? ask() : undefined))
     .catch(() => undefined);
   if (report === undefined) return undefined;
   if (report.current === null || report.identity === null) return null;

@@ -153,6 +153,13 @@ t.test(
   },
 );
 
+t.test('a link that breaks when it is planned, and is soon there again, is no reason to fail', async (t) => {
+  const fleet = await makeFleet(t);
+  await fleet.start();
+  fleet.agents.trouble('b', 'step.report', { kind: 'cut', when: 'before', backAfterMs: 4000 }, { times: 1 });
+  t.match(await fleet.deploy(NEW), { exit: 0 });
+});
+
 t.test('agents of a controller that has just started get their time', async (t) => {
   const fleet = await makeFleet(t);
   await fleet.start();
