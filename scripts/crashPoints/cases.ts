@@ -22,7 +22,7 @@ export interface Case {
 /** A quarter of the heartbeat of 5 s, in which nobody notices anything but that nothing comes. */
 const SHORT_MS = 400;
 /** Longer than the 17.5 s in which a silent peer is noticed. */
-const LONG_MS = 20_000;
+export const LONG_MS = 20_000;
 
 /** In the order of the seed. `long`: the share of stops and cuts that last until the other side has noticed. */
 export function casesOf(seed: number, { long }: { long: number }): Case[] {

@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ran, waitUntil } from '../local/program.ts';
-import { type Case, HOSTS } from './cases.ts';
+import { type Case, HOSTS, LONG_MS } from './cases.ts';
 import { judgeEnd, judgePrograms, judgeRest, type Recap } from './judge.ts';
 import type { Kept, Scene } from './scene.ts';
 import { SERVICE } from './service.ts';
@@ -18,7 +18,7 @@ export interface Verdict {
   struck: boolean;
   /** From the restart, or the end of the stop or cut, until the deployment had achieved something. Null: nothing was left to do. */
   recoverMs: number | null;
-  /** How the deployment ended: `ok`, `not begun`; with an interrupted hook `interrupted`, or what was decided: `again`, `done`. */
+  /** How the deployment ended: `ok`, `not begun`, `unreachable`; with an interrupted hook `interrupted`, or what was decided: `again`, `done`. */
   ended: string;
   /** Empty: all is well. */
   wrong: string[];
@@ -87,7 +87,10 @@ async function strikeAndJudge(scene: Scene, each: Case, verdict: Verdict): Promi
     decided[0]?.decision?.take ??
     (interrupted ? 'interrupted' : recap.exit === 0 ? 'ok' : `exit ${recap.exit}`);
   if (interrupted && !mayBeInterrupted) verdict.wrong.push('a hook was interrupted by nobody');
-  if (recap.exit !== 0 && (!interrupted || decided.length > 0))
+  // Planned while it was cut off for long: nothing was touched then, which the judge looks at.
+  const isCutOff = each.fault === 'cut' && each.holdMs === LONG_MS && recap.failure?.code === 'unreachable';
+  if (isCutOff) verdict.ended = 'unreachable';
+  else if (recap.exit !== 0 && (!interrupted || decided.length > 0))
     verdict.wrong.push(`exit ${recap.exit}: ${JSON.stringify(recap.failure)}`);
   verdict.wrong.push(
     ...(await judgeEnd(scene, recap, before)),
