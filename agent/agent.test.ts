@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { freePort, openRig, runAgentProgram, until, visit, WEB, WEB_SERVER, WORKER } from './rig.fixture.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 
 t.test('from an offer to a running, checked and reported version, and to the next one', async (t) => {
   const rig = await openRig(t);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { openRig, WORKER } from '../rig.fixture.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 
 t.test('an interrupted transfer goes on from what arrived', async (t) => {
   const rig = await openRig(t);

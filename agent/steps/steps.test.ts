@@ -4,7 +4,7 @@ import { identify } from '@fleet/process/proc.ts';
 import t from 'tap';
 import { openRig, until, WEB, WEB_SERVER, WORKER } from '../rig.fixture.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 
 t.test('a hook that was interrupted is run again only if it says that it may', async (t) => {
   const rig = await openRig(t);

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { type Fleet, fleets, NEW, OLD, type Setting } from './fleet.fixture.ts';
 import type { Interruption } from './moments.fixture.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 const makeFleet = await fleets(t);
 
 /** The same numbers for the same seed. */

@@ -6,7 +6,7 @@ import { computeRecap } from './finish.ts';
 import { type Fleet, fleets, MIGRATING, NEW, OLD, type Setting } from './fleet.fixture.ts';
 import { SERVICE } from './shelf.fixture.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 const makeFleet = await fleets(t);
 const ID = 2;
 
@@ -195,6 +195,7 @@ t.test('two hosts of a batch wait, and are decided about one by one', async (t) 
   await untilWaiting(fleet);
   t.equal((await store.interruptions.list(ID)).length, 2);
   await deployer.skip(ID, 'ann', { host: 'b' });
+  while (!fleet.balancer.visible().includes('b')) await fleet.clock.sleep(100);
   await untilWaiting(fleet);
   t.strictSame(fleet.balancer.visible(), ['b', 'c'], 'the one goes to its end, the other waits');
   await deployer.retry(ID, 'ann', { host: 'a' });

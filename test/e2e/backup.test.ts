@@ -24,7 +24,7 @@ import { freePorts } from '../../scripts/local/ports.ts';
 import { type Ran, waitUntil } from '../../scripts/local/program.ts';
 import { PliableRepository } from '../fixtures/pliable.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 interface Scene {
   fleet: LocalFleet;

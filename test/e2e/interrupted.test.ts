@@ -9,7 +9,7 @@ import { freePorts } from '../../scripts/local/ports.ts';
 import { waitUntil } from '../../scripts/local/program.ts';
 import { PliableRepository } from '../fixtures/pliable.ts';
 
-t.setTimeout(240_000);
+t.setTimeout(600_000);
 
 /** A fleet of two hosts that runs 1.0.0. The `after_start` of 1.1.0 leaves a line at each run, and takes long while `slow` is there. */
 async function makeFleet(t: Test) {

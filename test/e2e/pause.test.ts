@@ -9,7 +9,7 @@ import { freePorts } from '../../scripts/local/ports.ts';
 import { waitUntil } from '../../scripts/local/program.ts';
 import { PliableRepository } from '../fixtures/pliable.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 
 t.test('paused between two hosts, resumed after a restart, aborted, and retried', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'fleet-pause-'));

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { startProgram, waitUntil } from '../../scripts/local/program.ts';
 import { commandLines } from '../fixtures/processes.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 const QUICKSTART = new URL('../../scripts/quickstart', import.meta.url).pathname;
 

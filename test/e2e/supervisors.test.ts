@@ -11,7 +11,7 @@ import { LocalFleet } from '../../scripts/local/localFleet.ts';
 import { freePorts } from '../../scripts/local/ports.ts';
 import { type Ran, waitUntil } from '../../scripts/local/program.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 const HOSTS = ['a', 'b'] as const;
 
