@@ -12,7 +12,7 @@ const { values: flags } = parseArgs({
     fault: { type: 'string' },
     slice: { type: 'string' },
     fleets: { type: 'string', default: '1' },
-    long: { type: 'string', default: '0.03' },
+    long: { type: 'string', default: '0.05' },
     write: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
