@@ -1,6 +1,7 @@
 /** docs/seeded-bugs.md, and a line for the terminal. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Bug } from './patches.ts';
 import type { Trial } from './trial.ts';
 
 export function line({ bug, outcome, told, seconds }: Trial): string {
@@ -9,13 +10,19 @@ export function line({ bug, outcome, told, seconds }: Trial): string {
   return `${bug.name.padEnd(34)} ${bug.means.padEnd(12)} ${outcome} ${by}after ${seconds.toFixed(0)}s${why}`;
 }
 
-export function writePage(trials: readonly Trial[]): void {
-  const rows = trials.map(
-    ({ bug, outcome, seconds }) =>
-      `| \`${bug.name}\` | ${bug.what} | \`${bug.argv.join(' ')}\` | ${outcome === 'found' ? `${bug.invariant}, after ${seconds.toFixed(0)} s` : `**${outcome}**`} |`,
-  );
-  const found = trials.filter(({ outcome }) => outcome === 'found').length;
-  const page = `# Seeded bugs
+/** Bugs that were not tried keep the row that they had. */
+export function writePage(bugs: readonly Bug[], trials: readonly Trial[]): void {
+  const before = existsSync(PAGE) ? readFileSync(PAGE, 'utf8').split('\n') : [];
+  const rows = bugs.map((bug) => {
+    const { name, what, argv } = bug;
+    const trial = trials.find((each) => each.bug.name === name);
+    const head = `| \`${name}\` | ${what} | \`${argv.join(' ')}\` |`;
+    if (trial !== undefined) return `${head} ${howFound(trial)} |`;
+    return before.find((row) => row.startsWith(head)) ?? `${head} not tried |`;
+  });
+  writeFileSync(
+    PAGE,
+    `# Seeded bugs
 
 What looks for faults has to be shown to find them. Each of these bugs is a small patch to the product, in \`scripts/seeded-bugs/\`.
 \`scripts/prove-checkers\` puts one after the other into a copy of the tree, runs the means that has to find it with the seed that
@@ -25,8 +32,12 @@ stands here, and demands that this invariant is violated. A means that fails by 
 | --- | --- | --- | --- |
 ${rows.join('\n')}
 
-${found} of ${trials.length} found. \`scripts/prove-checkers --write\` writes this page. The tests hold that every patch applies to the
-tree as it is, and try two of them.
-`;
-  writeFileSync(join(import.meta.dirname, '../../docs/seeded-bugs.md'), page);
+\`scripts/prove-checkers --write\` writes this page. The tests hold that every patch applies to the tree as it is.
+`,
+  );
 }
+
+const PAGE = join(import.meta.dirname, '../../docs/seeded-bugs.md');
+
+const howFound = ({ bug, outcome, seconds }: Trial) =>
+  outcome === 'found' ? `${bug.invariant}, after ${seconds.toFixed(0)} s` : `**${outcome}**`;

@@ -15,7 +15,8 @@ const { values, positionals } = parseArgs({
     write: { type: 'boolean', default: false },
   },
 });
-const bugs = chosen(readBugs());
+const all = readBugs();
+const bugs = chosen();
 const log = values.log === undefined ? null : resolve(values.log);
 if (log !== null) mkdirSync(log, { recursive: true });
 
@@ -27,13 +28,13 @@ for (const bug of bugs) {
   const trial = await attempt(bug);
   trials.push(trial);
   console.log(line(trial));
+  if (values.write) writePage(all, trials);
 }
 const found = trials.filter(({ outcome }) => outcome === 'found').length;
 console.log(`\n${found} of ${trials.length} found`);
-if (values.write) writePage(trials);
 process.exitCode = found === trials.length && found > 0 ? 0 : 1;
 
-function chosen(all: Bug[]): Bug[] {
+function chosen(): Bug[] {
   const unknown = positionals.filter((name) => !all.some((bug) => bug.name === name));
   if (unknown.length > 0) throw new Error(`no such bug: ${unknown.join(', ')}`);
   return all.filter(
