@@ -1,5 +1,5 @@
 /** Every seeded bug still fits the tree as it is; and that a bug is found, or is not, is told rightly. */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type Bug, readBugs } from './patches.ts';
@@ -32,6 +32,19 @@ t.test('a copy of the tree', async (t) => {
     before,
     'the tree itself never had it',
   );
+});
+
+const SIMULATE = join(import.meta.dirname, '../simulate');
+t.test('two that are found soon', { skip: !existsSync(SIMULATE) && 'needs scripts/simulate' }, async (t) => {
+  const tree = Tree.copy();
+  t.teardown(() => tree.remove());
+  for (const name of ['unhide-before-smoke', 'journal-not-consulted']) {
+    const bug = readBugs().find((each) => each.name === name)!;
+    tree.put(bug);
+    const { outcome, told } = await tryBug(bug, tree.directory, null);
+    tree.take(bug);
+    t.equal(outcome, 'found', `${name}: ${told}`);
+  }
 });
 
 t.test('how a means ended', async (t) => {
