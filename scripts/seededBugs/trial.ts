@@ -61,13 +61,17 @@ export async function tryBug(bug: Bug, tree: string, log: string | null): Promis
     end(child.pid, 'SIGTERM');
   };
   for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', judge);
-  const late = setTimeout(() => end(child.pid, 'SIGTERM'), LONGEST_MS[bug.means]);
+  let isLate = false;
+  const late = setTimeout(() => {
+    isLate = true;
+    end(child.pid, 'SIGTERM');
+  }, LONGEST_MS[bug.means]);
   const tooLate = setTimeout(() => end(child.pid, 'SIGKILL'), LONGEST_MS[bug.means] + CLEARING_MS);
   const code = await ended;
   clearTimeout(late);
   clearTimeout(tooLate);
   // A means that fails without a complaint has found nothing: it is broken itself.
-  if (outcome === 'not found' && code !== 0) outcome = 'broken';
+  if (outcome === 'not found' && code !== 0 && !isLate) outcome = 'broken';
   return { bug, outcome, told: told.trim(), seconds: seconds || (performance.now() - began) / 1000 };
 }
 
