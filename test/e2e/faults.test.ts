@@ -335,8 +335,19 @@ t.test('versions that are not well', async (t) => {
 });
 
 t.test('one deployment at a time, and its terminal only watches', async (t) => {
+  const signs = mkdtempSync(join(tmpdir(), 'fleet-signs-'));
+  t.teardown(() => rmSync(signs, { recursive: true }));
+  const sign = join(signs, 'go-on');
   const on = await scene(t, {
-    versions: [{ version: '1.1.0', hooks: 'before_start: { command: [sleep, "2"] }' }, { version: '1.2.0' }],
+    versions: [
+      { version: '1.1.0', hooks: 'before_start: { command: [sleep, "2"] }' },
+      { version: '1.2.0' },
+      // Comes no further than we let it.
+      {
+        version: '1.3.0',
+        hooks: `before_start: { command: [sh, -c, "until [ -e ${sign} ]; do sleep 0.05; done"] }`,
+      },
+    ],
   });
   said(t, await on.run('deploy', 'pliable', '--ref', 'v1.0.0'), 0);
 
@@ -355,16 +366,17 @@ t.test('one deployment at a time, and its terminal only watches', async (t) => {
   });
 
   t.test('abort', async (t) => {
-    const deploying = on.run('deploy', 'pliable', '--version', '1.0.0');
-    await at(on, 3, 'hide', 'a');
+    const deploying = on.run('deploy', 'pliable', '--ref', 'v1.3.0');
+    await at(on, 3, 'restart', 'a');
     said(t, await on.run('abort', '3', '-m', 'changed our mind'), 0);
+    writeFileSync(sign, '');
     const aborted = await deploying;
     said(
       t,
       aborted,
       1,
       'changed our mind',
-      /^a +: .*running=1\.0\.0$/m,
+      /^a +: .*running=1\.3\.0$/m,
       /^b +: ok=0 .*skipped=[1-9].*running=1\.1\.0$/m,
     );
     said(t, await on.run('deploy', 'pliable', '--version', '1.1.0'), 0);
