@@ -3,6 +3,8 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import Database from 'better-sqlite3';
 import type { SqliteDatabase } from 'kysely';
 
+const MOST_PREPARED = 500;
+
 /** Told of damage and of errors of the disk. */
 export type OnBroken = (fault: FleetError) => void;
 
@@ -40,6 +42,7 @@ export function faultOf(error: unknown, file: string): FleetError | undefined {
 
 /** The database as kysely uses it, with its faults told. */
 export function guardDatabase(sqlite: Database.Database, file: string, onBroken: OnBroken): SqliteDatabase {
+  const prepared = new Map<string, Database.Statement>();
   function guarded<T>(work: () => T): T {
     try {
       return work();
@@ -52,7 +55,10 @@ export function guardDatabase(sqlite: Database.Database, file: string, onBroken:
   return {
     close: () => void sqlite.close(),
     prepare(sql) {
-      const statement = guarded(() => sqlite.prepare(sql));
+      const statement = prepared.get(sql) ?? guarded(() => sqlite.prepare(sql));
+      // The same few hundred come again and again; to compile one takes longer than to run it.
+      if (prepared.size >= MOST_PREPARED) prepared.clear();
+      prepared.set(sql, statement);
       // After some faults SQLite has rolled back by itself, and complains of being asked again.
       const over = () => sql === 'rollback' && !sqlite.inTransaction;
       return {
