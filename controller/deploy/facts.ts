@@ -15,6 +15,8 @@ export const hostFacts = z.strictObject({
   prior: z.strictObject({ version: versionName, identity: digest, values }).nullable(),
   /** The version runs here already, with the same content and values. */
   already: z.boolean(),
+  /** Its smoke checks passed a moment ago. Only asked, and only counts, where the version runs already. */
+  well: z.boolean().default(true),
   /** An earlier deployment left it hidden. */
   hiddenByFleet: z.boolean(),
 });

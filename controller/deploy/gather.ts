@@ -11,11 +11,15 @@ import { whenPresent } from './presence.ts';
 import { readRelease } from './releaseFiles.ts';
 
 const REPORT_MS = 5000;
+/** More than one try of any check takes by default; who is slower is looked at by the steps. */
+const LOOK_MS = 10_000;
 
 export interface Target {
   version: string;
   identity: string;
   variables: Service['variables'];
+  /** Checks that are left out. */
+  skip: readonly string[];
 }
 
 /** Throws `missing_variable` where a declared variable has no value on a host. `target` is null for a plan before its build. */
@@ -38,19 +42,21 @@ export async function gatherFacts(
         identity: runs.identity,
         values: await priorValues(deps, placed.service, runs.version, points, host.host, configured),
       };
+      const already =
+        target !== null &&
+        runs?.running === true &&
+        runs.version === target.version &&
+        runs.identity === target.identity &&
+        newest?.version === target.version &&
+        sameValues(newest.values, values);
       return {
         host: host.host,
         server: placed.balancer === undefined ? null : fillTemplate(placed.balancer.server, host),
         values,
         reached: runs !== undefined,
         prior: prior ?? null,
-        already:
-          target !== null &&
-          runs?.running === true &&
-          runs.version === target.version &&
-          runs.identity === target.identity &&
-          newest?.version === target.version &&
-          sameValues(newest.values, values),
+        already,
+        well: already && (await isWell(deps, placed.service, host.host, target.version, values, target.skip)),
         hiddenByFleet: hidden.some(
           (record) =>
             record.host === host.host &&
@@ -99,6 +105,22 @@ async function whatRuns(deps: Deps, service: string, host: string) {
     identity: report.identity,
     running: report.state === 'running' && report.running === report.current,
   };
+}
+
+/** What was verified once may have been restarted since, or have fallen ill: whether there is nothing to do is asked anew. */
+async function isWell(
+  deps: Deps,
+  service: string,
+  host: string,
+  version: string,
+  values: Values,
+  skip: readonly string[],
+): Promise<boolean> {
+  const asked = { service, version, values, skip: [...skip], onceOnly: true };
+  const answer = await deps.agents
+    .ask(host, 'check.smoke', asked, { timeoutMs: LOOK_MS })
+    .catch(() => undefined);
+  return answer?.results.every(({ passed }) => passed) ?? false;
 }
 
 /** The values that a version was verified with here; without such a record, what is configured of those that it declares. */

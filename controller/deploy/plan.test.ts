@@ -162,6 +162,12 @@ t.test('nothing to do', async (t) => {
   t.match(plan(asked({ hosts: already })), { noop: true, phases: [] });
   const oneHidden = already.map((host) => ({ ...host, hiddenByFleet: host.host === 'b' }));
   t.equal(plan(asked({ hosts: oneHidden })).noop, false, 'a host that fleet left hidden is something to do');
+  const oneIll = already.map((host) => ({ ...host, well: host.host !== 'b' }));
+  t.equal(plan(asked({ hosts: oneIll })).noop, false, 'so is one whose checks fail');
+  t.notOk(
+    'once, before' in written({ hosts: oneIll, once: [once('migrate', 'before')] }),
+    'but nothing is migrated again',
+  );
 });
 
 t.test('the digest stands for all that the plan would do', async (t) => {

@@ -27,20 +27,23 @@ export interface Plan {
   phases: Phase[];
   /** sha256 over everything that the plan would do: a changed value is a changed plan. */
   digest: string;
-  /** Every host runs the version already, with the same values. */
+  /** Every host runs the version already, with the same values, and is well. */
   noop: boolean;
 }
 
 export function plan(input: PlanInput): Plan {
-  const noop = input.hosts.every((host) => host.already && !host.hiddenByFleet);
-  const phases = noop
-    ? []
-    : [staging(input), ...onceSteps(input, 'before'), ...batches(input), ...onceSteps(input, 'after')];
+  const everywhere = input.hosts.every((host) => host.already);
+  const noop = everywhere && input.hosts.every((host) => host.well && !host.hiddenByFleet);
+  const phases = noop ? [] : everywhere ? [staging(input), ...batches(input)] : whole(input);
   return {
     phases,
     digest: digestOf(input, phases),
     noop,
   };
+}
+
+function whole(input: PlanInput): Phase[] {
+  return [staging(input), ...onceSteps(input, 'before'), ...batches(input), ...onceSteps(input, 'after')];
 }
 
 /** The same however the values happen to be ordered, and whatever ran before: only what would be done counts. */

@@ -68,6 +68,7 @@ export async function prepare(
       version: release.manifest.version,
       identity: release.manifest.identity,
       variables: release.sealed.variables,
+      skip: asked.skipChecks,
     },
   );
   const settings = settingsOf(deps, asked, placed);

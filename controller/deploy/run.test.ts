@@ -69,6 +69,19 @@ t.test('the same version with the same values is nothing to do', async (t) => {
   t.strictSame(fleet.storyOf('restart'), ['a restart 1.0.0', 'b restart 1.0.0', 'c restart 1.0.0']);
 });
 
+t.test(
+  'a version that runs everywhere and has fallen ill is not well, and is not restarted for being asked',
+  async (t) => {
+    const fleet = await makeFleet(t);
+    fleet.agents.sicken('b', OLD);
+    t.match(await fleet.deploy(OLD), {
+      exit: 5,
+      failure: { host: 'b', step: 'smoke', code: 'check_failed' },
+    });
+    t.strictSame(fleet.storyOf('hide', 'restart'), []);
+  },
+);
+
 t.test('a batch is out together, and never more than that', async (t) => {
   const hosts = ['a', 'b', 'c', 'd', 'e'];
   const fleet = await makeFleet(t, { hosts, strategy: { batch: ['1', '2'], min_visible: 3 } });

@@ -16,6 +16,7 @@ export function facts(host: string, more: Partial<HostFacts> = {}): HostFacts {
     reached: true,
     prior: { version: '1.0.0', identity: identityOf('1.0.0'), values: { PORT: '8000' } },
     already: false,
+    well: true,
     hiddenByFleet: false,
     ...more,
   };
