@@ -20,6 +20,7 @@ import {
 import { listParts } from './receive.ts';
 import { findRelease, type Sealed, verifyRelease } from './release.ts';
 import { linkShared } from './shared.ts';
+import { clearStaging } from './sweep.ts';
 
 type Commit = Request<AgentMethods, 'release.commit'>;
 
@@ -37,6 +38,7 @@ export async function commitRelease(
 
   const { disk } = home;
   await makeHome(home);
+  await clearStaging(home);
   const { manifest, bytes } = await readManifest(home, version, identity);
   const artifact = partPath(home, version, 'artifact', manifest.artifact.sha256);
   if ((await ifThere(disk.stat(artifact)))?.size !== manifest.artifact.size)

@@ -1,7 +1,7 @@
 /** Removing what an agent that died in the middle of something left in a service's home. */
 import { join } from 'node:path';
 import type { Disk } from '../disk/disk.ts';
-import { ifThere } from '../disk/durable.ts';
+import { ifThere, syncPath } from '../disk/durable.ts';
 import { UNFINISHED as UNFINISHED_SWITCH } from './activate.ts';
 import { type Home, parsePartName } from './layout.ts';
 import { UNFINISHED as UNFINISHED_COPY } from './shared.ts';
@@ -24,6 +24,16 @@ export async function sweepHome(home: Home, now: number): Promise<void> {
   );
   for (const directory of [home.manifests, home.sealed, home.stats, home.run])
     await sweep(disk, directory, async (name) => name.endsWith('.tmp'));
+}
+
+/**
+ * What could not be removed when it should have been. To be called in the service's turn, when nobody is at work there. Their
+ * former names are synced away first, so that half of one is never taken for a release.
+ */
+export async function clearStaging({ disk, releases, staging }: Home): Promise<void> {
+  const left = (await disk.readdir(staging)).filter((name) => !parsePartName(name));
+  if (left.length > 0) await syncPath(disk, releases);
+  for (const name of left) await disk.rm(join(staging, name), { recursive: true, force: true });
 }
 
 async function sweep(
