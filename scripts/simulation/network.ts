@@ -229,7 +229,7 @@ export class Network implements Agents {
     await this.#arrive(link, trouble === 'late' ? this.#random.between(100, 20_000) : undefined);
     if (trouble === 'request lost') this.cut(host.name);
     if (trouble === 'connection flaps') this.cut(host.name, 1);
-    if (!link.open && !this.#isFromTheDead(link)) return never();
+    if (!link.open && !(await this.#comesFromTheDead(link))) return never();
     const deed = 'command' in request ? { method, command: request.command } : undefined;
     const outcome = await this.#answer(link, method, request, deed);
     if (trouble === 'answer lost') this.cut(host.name, 1);
@@ -263,9 +263,11 @@ export class Network implements Agents {
     }
   }
 
-  /** A request that was sent before the controller died may still arrive, also after its successor has spoken. */
-  #isFromTheDead(link: Link): boolean {
-    if (!this.#life.over || link.life.over || !this.#random.chance(0.3)) return false;
+  /** A request that was sent before the controller died may still arrive, also long after its successor has spoken. */
+  async #comesFromTheDead(link: Link): Promise<boolean> {
+    if (!this.#life.over || !this.#random.chance(0.7)) return false;
+    await this.#clock.sleep(this.#random.between(0, 40_000));
+    if (link.life.over) return false;
     this.#watcher.onFault('message from a dead controller');
     return true;
   }
