@@ -19,10 +19,10 @@ function numbersFrom(seed: number): (below: number) => number {
   };
 }
 
-/** What happened after staging. A smoke test may be asked for again; nothing else is done twice. */
+/** What happened after staging. A smoke test may be asked for again, and the balancer told to show; nothing else is done twice. */
 function essence(story: string[]): string[] {
   const lines = story.filter((line) => !line.includes(' stage '));
-  return lines.filter((line, index) => line !== lines[index - 1] || !line.includes(' smoke '));
+  return lines.filter((line, index) => line !== lines[index - 1] || !/ (smoke|show)\b/.test(line));
 }
 
 for (const [how, every] of [

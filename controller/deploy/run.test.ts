@@ -367,6 +367,13 @@ t.test('a balancer that does not answer for a moment is asked again to show a ho
   t.strictSame(fleet.balancer.visible(), ['a', 'b']);
 });
 
+t.test('a host is told to be shown also where it is seen: what hides it may be on its way', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
+  fleet.balancer.lies = true;
+  t.match(await fleet.deploy(NEW), { exit: 5, failure: { step: 'hide' } });
+  t.strictSame(fleet.storyOf('hide', 'show'), ['a hide', 'a show']);
+});
+
 t.test('a balancer that accepts and does nothing: no version is touched', async (t) => {
   const fleet = await makeFleet(t);
   fleet.balancer.lies = true;

@@ -22,7 +22,7 @@ type Report = Reply<AgentMethods, 'step.report'>;
 interface Seen {
   at: number;
   report: Report;
-  proven: boolean;
+  passed: boolean;
 }
 
 interface Course {
@@ -194,7 +194,7 @@ export class Invariants {
     this.#reports.set(`${host.name} ${service}`, {
       at: this.#world.clock.now(),
       report,
-      proven: host.programs.isProven(service),
+      passed: host.programs.hasPassed(service),
     });
   }
 
@@ -208,8 +208,8 @@ export class Invariants {
       this.#world.story.tell(
         `${host.name} ${service} ${version} ${passed ? 'passes' : 'fails'} its smoke test`,
       );
-    if (host.programs.running.get(service)?.version === version && (!onceOnly || !passed))
-      host.programs.prove(service, passed);
+    if (host.programs.running.get(service)?.version === version)
+      host.programs.prove(service, { passed, look: onceOnly });
   }
 
   // The balancer.
@@ -295,7 +295,7 @@ export class Invariants {
       if (running !== null && running !== seen?.report.running)
         this.#violated('I10', `the recap says that ${running} runs on ${host}, and nobody reported that`);
       const fresh = seen !== undefined && course !== undefined && seen.at >= course.startedAt;
-      if (exit === 0 && !(fresh && seen.report.running === version && seen.proven))
+      if (exit === 0 && !(fresh && seen.report.running === version && seen.passed))
         this.#violated('I11', `exit 0, and ${host} was not verified on ${version}`);
       if (exit === 5 && course !== undefined && seen?.report.running !== course.before.get(host))
         this.#violated('I11', `exit 5, and ${host} runs ${seen?.report.running}`);

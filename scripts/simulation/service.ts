@@ -50,6 +50,8 @@ export class Programs {
   readonly #wanted = new Map<string, Wish>();
   /** What has passed its smoke test since it was started by a command, and has not failed one since. */
   readonly #proven = new Map<string, string>();
+  /** The same, also where it has failed one since. */
+  readonly #passed = new Map<string, string>();
   readonly #hooks = new Set<{ killed: boolean }>();
   readonly #clock: SimulatedClock;
   readonly #random: Random;
@@ -76,11 +78,21 @@ export class Programs {
     return program !== undefined && this.#proven.get(service) === program.key;
   }
 
-  /** A smoke test has ended. */
-  prove(service: string, passed: boolean): void {
+  /** Whether it has passed a smoke test since it was started by a command. */
+  hasPassed(service: string): boolean {
     const program = this.running.get(service);
-    if (passed && program !== undefined) this.#proven.set(service, program.key);
-    else this.#proven.delete(service);
+    return program !== undefined && this.#passed.get(service) === program.key;
+  }
+
+  /** A smoke test has ended, or a single look at it. */
+  prove(service: string, { passed, look }: { passed: boolean; look: boolean }): void {
+    const program = this.running.get(service);
+    if (!passed || program === undefined) {
+      this.#proven.delete(service);
+      return;
+    }
+    if (!look) this.#proven.set(service, program.key);
+    this.#passed.set(service, program.key);
   }
 
   supervisorFor(life: Life): Supervisor {
@@ -145,6 +157,7 @@ export class Programs {
     if (this.#wanted.get(service)?.key === wish.key && this.running.has(service)) return;
     await this.#stop(service);
     this.#proven.delete(service);
+    this.#passed.delete(service);
     this.#wanted.set(service, wish);
     await this.#clock.sleep(this.#random.between(10, 300));
     if (this.#wanted.get(service) !== wish) return;

@@ -14,6 +14,8 @@ export const unhide: StepDriver<'unhide'> = {
     const { driver, backend, name } = driverOf(context);
     const ours = await hiddenByFleet(context);
     let silence: FleetError | undefined;
+    // Seen visible, it may yet be hidden by what it was told last and was slow to do: so it is told once in any case.
+    let told = !ours;
     const seen = await until(
       context.deps.clock,
       { withinMs: timeoutMs, everyMs: 20, signal: context.signal },
@@ -21,10 +23,11 @@ export const unhide: StepDriver<'unhide'> = {
         silence = undefined;
         try {
           const state = await look(context, server);
-          if (isVisible(state.me)) return state;
+          if (told && isVisible(state.me)) return state;
           if (state.me.admin !== 'ready' && !ours) return 'not ours';
-          if (state.me.admin !== 'ready')
+          if (!told || state.me.admin !== 'ready')
             await passing('controller.unhide_asked', () => driver.set(backend, server, 'ready'));
+          told = true;
         } catch (error) {
           silence = silenceOf(error);
         }
