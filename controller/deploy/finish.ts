@@ -9,6 +9,7 @@ import { type FinalReport, finalReport, hostFacts } from './facts.ts';
 import { Parked } from './parked.ts';
 import { patiently } from './perform.ts';
 import { whenPresent } from './presence.ts';
+import { previousGood } from './previous.ts';
 import { type RecapInput, recapOf } from './recap.ts';
 
 const REPORT_MS = 10_000;
@@ -89,9 +90,13 @@ async function prune({ deployment, deps, hosts, settings, steps }: Course): Prom
   const verified = hosts.filter(({ host }) =>
     steps.some((step) => step.host === host && step.kind === 'record' && step.outcome === 'ok'),
   );
+  const points = await deps.store.rollbackPoints.list(deployment.service, deployment.environment);
   await Promise.all(
     verified.map(async ({ host, prior }) => {
-      const protect = [deployment.version, prior?.version].filter(
+      // Versions that were activated since and failed must not push out the one that a rollback goes to.
+      const before = points.find((point) => point.host === host && point.version !== deployment.version);
+      const next = previousGood(points, new Map([[host, deployment.version]]));
+      const protect = [deployment.version, prior?.version, before?.version, next].filter(
         (version) => version !== null && version !== undefined,
       );
       const command = {

@@ -28,6 +28,8 @@ export interface FakeHost {
   journal: Map<string, () => Answer>;
   epoch: number;
   received: Map<string, number>;
+  /** What the last removal of old releases had to leave, however old. */
+  kept: string[];
 }
 
 /** Something that goes wrong on a host when it is asked something. */
@@ -71,6 +73,7 @@ export class FakeAgents implements Agents {
         journal: new Map(),
         epoch: 0,
         received: new Map(),
+        kept: [],
       });
     }
   }
@@ -263,6 +266,7 @@ export class FakeAgents implements Agents {
     },
 
     'release.prune': (host, { protect }) => {
+      host.kept = protect;
       const removed = [...host.staged.keys()].filter((version) => !protect.includes(version)).slice(0, -2);
       for (const version of removed) host.staged.delete(version);
       return { removed };

@@ -82,6 +82,15 @@ t.test(
   },
 );
 
+t.test('where a rollback would go is kept, whatever failed in between', async (t) => {
+  const strategy = { on_failure: 'stop', min_visible: 0 };
+  const fleet = await makeFleet(t, { hosts: ['a'], strategy });
+  fleet.agents.sicken('a', NEW);
+  t.equal((await fleet.deploy(NEW)).exit, 1);
+  t.equal((await fleet.deploy(MIGRATING)).exit, 0);
+  t.ok(fleet.host('a').kept.includes(OLD), 'the last that was good, although another was current since');
+});
+
 t.test('a batch is out together, and never more than that', async (t) => {
   const hosts = ['a', 'b', 'c', 'd', 'e'];
   const fleet = await makeFleet(t, { hosts, strategy: { batch: ['1', '2'], min_visible: 3 } });

@@ -64,7 +64,7 @@ export class Invariants {
   /** By host and service: the versions that were verified, oldest first. */
   readonly #verified = new Map<string, string[]>();
   /** Rollback points that were acknowledged: deployment and host. */
-  readonly acknowledged = new Set<string>();
+  readonly #acknowledged = new Set<string>();
 
   constructor(world: WorldParts) {
     this.#world = world;
@@ -221,7 +221,8 @@ export class Invariants {
     this.#shownByOthers.delete(key);
     const host = hosts.get(name)!;
     if (admin === 'ready') {
-      if (this.#touched.has(key) && !host.programs.isProven(service))
+      // Who is told twice was shown before.
+      if (before.admin !== 'ready' && this.#touched.has(key) && !host.programs.isProven(service))
         this.#violated('I6', `${name} is shown and ${service} there has not passed its smoke test`);
       this.#touched.delete(key);
       return;
@@ -259,15 +260,17 @@ export class Invariants {
         this.#violated('I6', `deployment ${deployment}: ${kind} of ${host} begins before ${before} is done`);
     }
     if (event.type === 'step.ended' && course !== undefined) {
-      const { host, kind, outcome, rescue } = event;
+      const { host, kind, message, outcome, rescue } = event;
+      if (kind === 'record' && outcome === 'ok')
+        this.#recorded(deployment, host, course.service, message!.replace(/ verified$/, ''));
       if (outcome === 'failed' || outcome === 'unreachable') course.failed.add(host);
       else if (!rescue) course.done.set(host, (course.done.get(host) ?? new Set()).add(kind));
     }
   }
 
   /** A rollback point is on the disk of the controller. */
-  recorded(deployment: number, host: string, service: string, version: string): void {
-    this.acknowledged.add(`${deployment} ${host}`);
+  #recorded(deployment: number, host: string, service: string, version: string): void {
+    this.#acknowledged.add(`${deployment} ${host}`);
     const versions = this.#verified.get(`${host} ${service}`) ?? [];
     if (versions.at(-1) !== version) versions.push(version);
     this.#verified.set(`${host} ${service}`, versions);
@@ -309,7 +312,7 @@ export class Invariants {
 
   /** Every rollback point that was acknowledged is there, after a controller has started. */
   checkAcknowledged(points: ReadonlySet<string>): void {
-    for (const point of this.acknowledged)
+    for (const point of this.#acknowledged)
       if (!points.has(point)) this.#violated('I12', `the rollback point of ${point} is lost`);
   }
 
