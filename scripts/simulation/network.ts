@@ -93,6 +93,8 @@ export interface NetworkWatcher {
   onDelivered(host: SimulatedHost, deed: Deed | undefined): void;
   onAnswered(host: SimulatedHost, method: Method, request: unknown, reply: unknown, deed?: Deed): void;
   onRefused(host: SimulatedHost, method: Method, error: FleetError, deed?: Deed): void;
+  /** A request is on its way for long, and whoever sent it may die meanwhile. */
+  onStranded(): void;
   onFault(kind: MessageTrouble | 'transfer cut' | 'chunk damaged' | 'message from a dead controller'): void;
 }
 
@@ -226,6 +228,7 @@ export class Network implements Agents {
   ): Promise<Reply<AgentMethods, M>> {
     const { host } = link;
     const trouble = this.#trouble(host.name);
+    if (trouble === 'late' && this.#random.chance(0.4)) this.#watcher.onStranded();
     await this.#arrive(link, trouble === 'late' ? this.#random.between(100, 20_000) : undefined);
     if (trouble === 'request lost') this.cut(host.name);
     if (trouble === 'connection flaps') this.cut(host.name, 1);

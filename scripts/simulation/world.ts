@@ -162,6 +162,13 @@ export class World {
             onDelivered: (host, deed) => this.invariants.onDelivered(host, deed),
             onAnswered: (...args) => this.invariants.onAnswered(...args),
             onRefused: (...args) => this.invariants.onRefused(...args),
+            onStranded: () => {
+              this.clock.after(1, () => {
+                if (life.over) return;
+                this.story.fault('controller killed');
+                this.killController(this.random.between(50, 2000));
+              });
+            },
             onFault: (kind) => this.story.fault(kind),
           },
         }),
