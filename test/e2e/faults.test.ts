@@ -12,6 +12,7 @@ import t, { type Test } from 'tap';
 import { LocalFleet } from '../../scripts/local/localFleet.ts';
 import { freePorts } from '../../scripts/local/ports.ts';
 import { FLEET, type Ran, startProgram, waitUntil } from '../../scripts/local/program.ts';
+import { Gate } from '../fixtures/gate.ts';
 import { type Mood, PliableRepository } from '../fixtures/pliable.ts';
 import { commandLines } from '../fixtures/processes.ts';
 
@@ -335,18 +336,12 @@ t.test('versions that are not well', async (t) => {
 });
 
 t.test('one deployment at a time, and its terminal only watches', async (t) => {
-  const signs = mkdtempSync(join(tmpdir(), 'fleet-signs-'));
-  t.teardown(() => rmSync(signs, { recursive: true }));
-  const sign = join(signs, 'go-on');
+  const gate = new Gate(t);
   const on = await scene(t, {
     versions: [
       { version: '1.1.0', hooks: 'before_start: { command: [sleep, "2"] }' },
       { version: '1.2.0' },
-      // Comes no further than we let it.
-      {
-        version: '1.3.0',
-        hooks: `before_start: { command: [sh, -c, "until [ -e ${sign} ]; do sleep 0.05; done"] }`,
-      },
+      { version: '1.3.0', hooks: `before_start: ${gate.hook}` },
     ],
   });
   said(t, await on.run('deploy', 'pliable', '--ref', 'v1.0.0'), 0);
@@ -366,10 +361,11 @@ t.test('one deployment at a time, and its terminal only watches', async (t) => {
   });
 
   t.test('abort', async (t) => {
+    gate.close();
     const deploying = on.run('deploy', 'pliable', '--ref', 'v1.3.0');
     await at(on, 3, 'restart', 'a');
     said(t, await on.run('abort', '3', '-m', 'changed our mind'), 0);
-    writeFileSync(sign, '');
+    gate.open();
     const aborted = await deploying;
     said(
       t,

@@ -7,6 +7,7 @@ import t from 'tap';
 import { LocalFleet } from '../../scripts/local/localFleet.ts';
 import { freePorts } from '../../scripts/local/ports.ts';
 import { waitUntil } from '../../scripts/local/program.ts';
+import { Gate } from '../fixtures/gate.ts';
 import { PliableRepository } from '../fixtures/pliable.ts';
 
 t.setTimeout(600_000);
@@ -15,9 +16,10 @@ t.test('paused between two hosts, resumed after a restart, aborted, and retried'
   const dir = mkdtempSync(join(tmpdir(), 'fleet-pause-'));
   const [front = 0, a = 0, b = 0] = await freePorts(3);
   const repository = new PliableRepository(join(dir, 'pliable'));
-  repository.release({ version: '1.0.0' });
-  // Long enough to be paused in the middle of a host.
-  repository.release({ version: '1.1.0', hooks: 'before_start: { command: [sleep, "2"] }' });
+  // To be paused in the middle of a host.
+  const gate = new Gate(t);
+  for (const version of ['1.0.0', '1.1.0'])
+    repository.release({ version, hooks: `before_start: ${gate.hook}` });
   const fleet = await LocalFleet.create({
     dir,
     hosts: [
@@ -65,10 +67,12 @@ environments:
   t.match(await fleet.run(['pause', '1']), { code: 3, stderr: /has ended: succeeded/ });
   t.match(await fleet.run(['resume', '99']), { code: 2, stderr: /no deployment 99/ });
 
+  gate.close();
   const deploying = fleet.run(['deploy', 'pliable']);
   await until(2, 'a', 'restart', 'running');
   t.match(await fleet.run(['resume', '2']), { code: 3, stderr: /not paused/ });
   t.match(await fleet.run(['pause', '2', '-m', 'the graphs first']), { code: 0, stdout: /fleet resume 2/ });
+  gate.open();
   await until(2, 'a', 'record', 'done');
   t.match((await fleet.run(['status'])).stdout, /deployment 2 of 1\.1\.0 is paused, .*: fleet resume 2$/m);
   t.match(await fleet.run(['deploy', 'pliable']), {
@@ -95,9 +99,11 @@ environments:
   ])
     t.match(resumed.stdout, line);
 
-  const back = fleet.run(['deploy', 'pliable', '--version', '1.0.0', '--soak', '1s']);
-  await until(3, 'a', 'settle', 'running');
+  gate.close();
+  const back = fleet.run(['deploy', 'pliable', '--version', '1.0.0']);
+  await until(3, 'a', 'restart', 'running');
   await fleet.run(['pause', '3']);
+  gate.open();
   await until(3, 'a', 'record', 'done');
   t.equal((await fleet.run(['abort', '3'])).code, 0);
   t.match(await back, { code: 1, stdout: /^b +: ok=0 .*running=1\.1\.0$/m });
