@@ -33,6 +33,9 @@ export function wayBack(host: HostFacts, begun: readonly Begun[], strategy: Stra
 
   const show: StepArgs[] =
     server !== null && began('hide') ? [{ kind: 'unhide', server, timeoutMs: strategy.unhide }] : [];
+  // What an earlier deployment left hidden has not become well by being hidden once more.
+  if (!began('activate') && host.hiddenByFleet)
+    return { steps: [], none: 'it was hidden before, and stays so' };
   if (!began('activate')) return { steps: show, none: null };
   if (prior === null) return { steps: [], none: 'there is no version to go back to' };
 

@@ -376,6 +376,17 @@ t.test('a balancer that does not answer for a moment is asked again to show a ho
   t.strictSame(fleet.balancer.visible(), ['a', 'b']);
 });
 
+t.test('a host that was left hidden stays so when it cannot be hidden again', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b'], strategy: { on_failure: 'stop' } });
+  fleet.agents.sicken('a', NEW);
+  t.match(await fleet.deploy(NEW), { exit: 1, failure: { step: 'smoke' } });
+  fleet.configure({ strategy: { on_failure: 'rollback_host', on_drain_timeout: 'fail', drain: '1s' } });
+  await fleet.start();
+  fleet.balancer.sessions.set('a', 1);
+  t.match(await fleet.deploy(OLD, { hosts: ['a'] }), { exit: 5, failure: { step: 'drain' } });
+  t.strictSame(fleet.balancer.visible(), ['b'], 'it runs what failed its smoke test');
+});
+
 t.test('a host is told to be shown also where it is seen: what hides it may be on its way', async (t) => {
   const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
   fleet.balancer.lies = true;
