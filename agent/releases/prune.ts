@@ -5,6 +5,7 @@ import { orderedReleases, readActivations, writeActivations } from './activate.t
 import { type Home, readCurrent } from './layout.ts';
 import { removeRelease } from './release.ts';
 import { readStarted } from './started.ts';
+import { clearStaging } from './sweep.ts';
 
 type Prune = Request<AgentMethods, 'release.prune'>;
 
@@ -17,6 +18,7 @@ export async function pruneReleases(
   const started = await readStarted(home);
   const kept = new Set([...activated.slice(0, keep), await readCurrent(home), started?.version, ...protect]);
   const removed = [...activated, ...others].filter((version) => !kept.has(version));
+  await clearStaging(home);
   for (const version of removed) await passing('agent.prune', () => removeRelease(home, version));
   const left = (await readActivations(home)).filter((version) => !removed.includes(version));
   if (removed.length > 0) await writeActivations(home, left);

@@ -31,7 +31,7 @@ export async function sweepHome(home: Home, now: number): Promise<void> {
  * former names are synced away first, so that half of one is never taken for a release.
  */
 export async function clearStaging({ disk, releases, staging }: Home): Promise<void> {
-  const left = (await disk.readdir(staging)).filter((name) => !parsePartName(name));
+  const left = ((await ifThere(disk.readdir(staging))) ?? []).filter((name) => !parsePartName(name));
   if (left.length > 0) await syncPath(disk, releases);
   for (const name of left) await disk.rm(join(staging, name), { recursive: true, force: true });
 }

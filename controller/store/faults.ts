@@ -40,6 +40,9 @@ export function faultOf(error: unknown, file: string): FleetError | undefined {
   return undefined;
 }
 
+/** Commits, each of a few pages. */
+const CHECKPOINT_EVERY = 200;
+
 /** The database as kysely uses it, with its faults told. */
 export function guardDatabase(sqlite: Database.Database, file: string, onBroken: OnBroken): SqliteDatabase {
   const prepared = new Map<string, Database.Statement>();
@@ -52,6 +55,19 @@ export function guardDatabase(sqlite: Database.Database, file: string, onBroken:
       throw fault ?? error;
     }
   }
+  let commits = 0;
+  /** Into the database from its log. SQLite would do so by itself, and keep to itself that the disk failed. */
+  function written(): void {
+    if (sqlite.inTransaction || ++commits < CHECKPOINT_EVERY) return;
+    commits = 0;
+    try {
+      sqlite.pragma('wal_checkpoint(PASSIVE)');
+    } catch (error) {
+      // What was committed is committed. For want of room it is done later.
+      const fault = faultOf(error, file);
+      if (fault?.code === 'bad_database') onBroken(fault);
+    }
+  }
   return {
     close: () => void sqlite.close(),
     prepare(sql) {
@@ -61,11 +77,17 @@ export function guardDatabase(sqlite: Database.Database, file: string, onBroken:
       prepared.set(sql, statement);
       // After some faults SQLite has rolled back by itself, and complains of being asked again.
       const over = () => sql === 'rollback' && !sqlite.inTransaction;
+      const writes = sql === 'commit' || !statement.readonly;
+      const doing = <T>(work: () => T): T => {
+        const done = guarded(work);
+        if (writes) written();
+        return done;
+      };
       return {
         reader: statement.reader,
-        all: (parameters) => guarded(() => statement.all(parameters)),
+        all: (parameters) => doing(() => statement.all(parameters)),
         run: (parameters) =>
-          over() ? { changes: 0, lastInsertRowid: 0 } : guarded(() => statement.run(parameters)),
+          over() ? { changes: 0, lastInsertRowid: 0 } : doing(() => statement.run(parameters)),
         iterate: (parameters) => statement.iterate(parameters),
       };
     },

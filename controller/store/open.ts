@@ -78,12 +78,20 @@ function connect(file: string): Database.Database {
     sqlite.pragma('synchronous = FULL');
     sqlite.pragma('foreign_keys = ON');
     sqlite.pragma('busy_timeout = 200');
+    // guardDatabase does it, and hears of errors.
+    sqlite.pragma('wal_autocheckpoint = 0');
   } catch (cause) {
     throw (
       faultOf(cause, file) ?? unusable(file, cause instanceof Error ? cause.message : String(cause), cause)
     );
   }
-  const wanted = { journal_mode: 'wal', synchronous: 2, foreign_keys: 1, busy_timeout: 200 };
+  const wanted = {
+    journal_mode: 'wal',
+    synchronous: 2,
+    foreign_keys: 1,
+    busy_timeout: 200,
+    wal_autocheckpoint: 0,
+  };
   for (const [name, value] of Object.entries(wanted)) {
     const actual = sqlite.pragma(name, { simple: true });
     if (actual !== value) throw unusable(file, `${name} is ${String(actual)}, not ${value}`);

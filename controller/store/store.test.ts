@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -190,6 +190,19 @@ t.test('a database that others hold, and one that breaks', async (t) => {
   const reading = new Events(opened.db).after(0, undefined, 1000);
   await t.rejects(reading, { code: 'bad_database', message: /SQLITE_CORRUPT/ });
   t.match(broken, [{ code: 'bad_database', next: /fleet restore/ }], 'and the controller is told');
+});
+
+t.test('the log beside the database is written into it, and begins anew', async (t) => {
+  const file = join(t.testdir(), 'fleet.sqlite');
+  const { db } = await openStore(file);
+  t.teardown(() => db.destroy());
+  const sizes: number[] = [];
+  for (let commit = 0; commit < 900; commit++) {
+    await sql`insert into meta (key, value) values (${`key ${commit}`}, ${'x'.repeat(2000)})`.execute(db);
+    if (commit % 300 === 299) sizes.push(statSync(`${file}-wal`).size);
+  }
+  t.equal(sizes[2], sizes[1], 'as much as there was to write between two times');
+  t.ok(statSync(file).size > 1_000_000);
 });
 
 t.test('a database that may not grow', async (t) => {
