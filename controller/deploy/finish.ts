@@ -94,9 +94,10 @@ async function prune({ deployment, deps, hosts, settings, steps }: Course): Prom
   await Promise.all(
     verified.map(async ({ host, prior }) => {
       // Versions that were activated since and failed must not push out the one that a rollback goes to.
-      const before = points.find((point) => point.host === host && point.version !== deployment.version);
-      const next = previousGood(points, new Map([[host, deployment.version]]));
-      const protect = [deployment.version, prior?.version, before?.version, next].filter(
+      const [now, ...earlier] = points.filter((point) => point.host === host).map(({ version }) => version);
+      const before = earlier.find((version) => version !== now);
+      const next = previousGood(points, new Map([[host, now ?? null]]));
+      const protect = [deployment.version, prior?.version, now, before, next].filter(
         (version) => version !== null && version !== undefined,
       );
       const command = {

@@ -91,6 +91,14 @@ t.test('where a rollback would go is kept, whatever failed in between', async (t
   t.ok(fleet.host('a').kept.includes(OLD), 'the last that was good, although another was current since');
 });
 
+t.test('so it is on a host that went back', async (t) => {
+  const fleet = await makeFleet(t, { hosts: ['a', 'b'], strategy: { on_failure: 'rollback_all' } });
+  t.equal((await fleet.deploy(MIGRATING)).exit, 0);
+  fleet.agents.sicken('b', NEW);
+  t.match(await fleet.deploy(NEW), { exit: 5, hosts: [{ rescued: 1, running: MIGRATING }, {}] });
+  t.ok(fleet.host('a').kept.includes(OLD), 'what was good before the one that runs again');
+});
+
 t.test('a batch is out together, and never more than that', async (t) => {
   const hosts = ['a', 'b', 'c', 'd', 'e'];
   const fleet = await makeFleet(t, { hosts, strategy: { batch: ['1', '2'], min_visible: 3 } });
