@@ -336,6 +336,12 @@ t.test('the command', async (t) => {
     });
   const clean = run(() => {});
   t.match(clean, { status: 0, stdout: /3 deployments.*\n0 violations/ });
+  const pidAgain = run(({ programs, run: { startedAt } }) => {
+    const last = programs.findLast(({ name, host }) => name === 'service' && host === 'web-1')!;
+    programs.unshift({ ...last, at: startedAt, version: '0.9.0', event: 'begin' });
+    programs.splice(1, 0, { ...last, at: startedAt + 1, version: '0.9.0', event: 'end' });
+  });
+  t.match(pidAgain, { status: 0 }, 'a process id that comes again belongs to whoever had it last');
   const violated = run(fail);
   t.match(violated, { status: 1, stdout: /I19: .*\n {2}violated at .*45\.7.*\n( {4}.*\n){10,}/ });
   t.match(violated.stdout, 'web-3 service of 1.0.0 begins', 'what was going on is shown');

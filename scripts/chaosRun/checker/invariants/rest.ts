@@ -37,10 +37,13 @@ function leftBehind(evidence: Evidence, at: number, state: Quiescent): string[] 
       .filter((name) => !PART.test(name.slice(name.lastIndexOf('/') + 1)))
       .map((name) => `${host}: ${name} is left`),
   );
-  const hooks = hookRuns(evidence).filter((run) => run.to === undefined && run.from < at);
-  const services = evidence.programs.filter(
-    (line) => line.name === 'service' && line.event === 'begin' && line.at < at,
+  const begun = evidence.programs.filter((line) => line.event === 'begin' && line.at < at);
+  // In an hour a process id comes again: it belongs to whoever had it last.
+  const last = new Map(begun.map((line) => [`${line.host} ${line.pid}`, line]));
+  const hooks = hookRuns(evidence).filter(
+    (run) => run.to === undefined && last.get(`${run.host} ${run.pid}`)?.at === run.from,
   );
+  const services = [...last.values()].filter((line) => line.name === 'service');
   const processes = Object.entries(state.processes).flatMap(([host, running]) => {
     const pids = new Set(running.map(({ pid }) => pid));
     const hook = hooks.find((run) => run.host === host && pids.has(run.pid));
