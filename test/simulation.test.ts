@@ -9,8 +9,8 @@ import { play } from '../scripts/simulation/play.ts';
 import { Shelf } from '../scripts/simulation/shelf.ts';
 
 const MINUTE = 60_000;
-/** Fleets of 25 deployments each. */
-const PLAYED = { from: 10_000, fleets: 290 };
+/** The first seeds of ranges that were played, and how many fleets of 25 deployments there are in each. */
+const PLAYED = { from: [10_000, 20_000, 30_000], fleets: 276 };
 /** So many in any case, however slow the machine is. */
 const LEAST = 100;
 
@@ -26,12 +26,13 @@ t.test('the same seed tells the same story', async (t) => {
 });
 
 t.test('nothing that must never happen does', async (t) => {
+  const from = PLAYED.from[randomInt(PLAYED.from.length)]!;
   const first = randomInt(PLAYED.fleets);
-  t.comment(`seeds from ${PLAYED.from + first}`);
+  t.comment(`seeds from ${from + first}`);
   const end = performance.now() + MINUTE;
   let deployments = 0;
   for (let next = first; deployments < LEAST || performance.now() < end; next++) {
-    const seed = PLAYED.from + (next % PLAYED.fleets);
+    const seed = from + (next % PLAYED.fleets);
     const played = await play(seed, shelf, { deployments: 25 });
     deployments += played.deployments;
     if (played.violation === undefined) continue;
@@ -41,5 +42,5 @@ t.test('nothing that must never happen does', async (t) => {
     });
     return;
   }
-  t.pass(`${deployments} deployments from seed ${PLAYED.from + first} on`);
+  t.pass(`${deployments} deployments from seed ${from + first} on`);
 });
