@@ -1,5 +1,6 @@
 /** Breaks things, holds them broken for a while, and mends them: one to three at a time, as its seed says. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Random } from '../random/random.ts';
 import { whenHookBegins } from './aim.ts';
 import type { Calls } from './calls.ts';
 import { goneBalancer } from './faults/balancer.ts';
@@ -8,7 +9,6 @@ import { fullDisk, fullStore } from './faults/disks.ts';
 import type { Fault } from './faults/fault.ts';
 import { type LinkKind, linkFault } from './faults/links.ts';
 import { agentFault, controllerFault, killCall, killService, reboot } from './faults/programs.ts';
-import type { Random } from './random.ts';
 import type { FaultKind } from './record.ts';
 import { now, type Recording } from './recording.ts';
 import type { World } from './world.ts';

@@ -1,7 +1,7 @@
 /** Whoever is called when a deployment waits for somebody: looks every few seconds, and decides. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Random } from '../random/random.ts';
 import type { Calls } from './calls.ts';
-import type { Random } from './random.ts';
 import { type Running, serviceIn } from './replies.ts';
 
 const LOOK_MS = 4000;

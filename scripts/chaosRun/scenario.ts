@@ -1,5 +1,6 @@
 /** The order of a run: it is built up, then broken in cycles, each of which ends in a moment of rest. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Random } from '../random/random.ts';
 import { REPEATABLE, SERVICE, VERSIONS } from './application.ts';
 import { Calls } from './calls.ts';
 import { keepWorld } from './ending.ts';
@@ -7,7 +8,6 @@ import { watchBalancer, watchLinks } from './lookouts.ts';
 import { Nemesis } from './nemesis.ts';
 import { Person } from './person.ts';
 import { startProber } from './prober.ts';
-import { Random } from './random.ts';
 import { now, type Recording } from './recording.ts';
 import { comesToRest, lookAround, needCare } from './rest.ts';
 import { Workload } from './workload.ts';

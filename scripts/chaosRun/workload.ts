@@ -1,8 +1,8 @@
 /** What people and CI jobs do all day: deploy, go back, deploy what is broken, get in each other's way, change their minds. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Random } from '../random/random.ts';
 import { SERVICE, VERSIONS } from './application.ts';
 import { type Called, type Calls, WATCHING_MS } from './calls.ts';
-import type { Random } from './random.ts';
 import { deploymentIn, serviceIn } from './replies.ts';
 
 const GOOD = VERSIONS.filter(({ broken }) => !broken).map(({ version }) => version);

@@ -1,5 +1,6 @@
 /** Every case there is: a point, before or after it, and what happens there. The rest of each is drawn from the seed. */
 import { type Passage, POINTS, type Point } from '@fleet/process/points.ts';
+import { Random } from '../random/random.ts';
 
 export const FAULTS = ['kill', 'stop', 'cut'] as const;
 export type Fault = (typeof FAULTS)[number];
@@ -26,37 +27,26 @@ export const LONG_MS = 20_000;
 
 /** In the order of the seed. `long`: the share of stops and cuts that last until the other side has noticed. */
 export function casesOf(seed: number, { long }: { long: number }): Case[] {
-  const chance = randomOf(seed);
+  const random = new Random(seed);
   const cases = POINTS.flatMap((point) =>
     (['before', 'after'] as const).flatMap((phase) =>
       FAULTS.map((fault): Case => {
-        const host = chance() < 0.5 ? HOSTS[0] : HOSTS[1];
+        const host = random.next() < 0.5 ? HOSTS[0] : HOSTS[1];
         return {
           point,
           phase,
           fault,
           program: point.startsWith('controller.') ? 'controller' : `agent-${host}`,
-          share: chance(),
-          holdMs: fault !== 'kill' && chance() < long ? LONG_MS : SHORT_MS,
-          heal: chance() < 0.5 ? 'late' : 'reset',
+          share: random.next(),
+          holdMs: fault !== 'kill' && random.next() < long ? LONG_MS : SHORT_MS,
+          heal: random.next() < 0.5 ? 'late' : 'reset',
         };
       }),
     ),
   );
   for (let last = cases.length - 1; last > 0; last--) {
-    const other = Math.floor(chance() * (last + 1));
+    const other = Math.floor(random.next() * (last + 1));
     [cases[last], cases[other]] = [cases[other]!, cases[last]!];
   }
   return cases;
-}
-
-/** Mulberry32: the same numbers from 0 to 1 for the same seed, on every machine. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

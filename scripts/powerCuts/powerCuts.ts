@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { chance } from '../random/chance.ts';
+import { Random } from '../random/random.ts';
 import { skipWithoutStrace } from '../tracing/strace.ts';
 import { AgentSide } from './agentSide.ts';
 import { ControllerSide } from './controllerSide.ts';
@@ -27,7 +27,7 @@ const { values: flags } = parseArgs({
 });
 const seed = Number(flags.seed);
 const every = Number(flags.every);
-const luck = chance(seed);
+const luck = new Random(seed);
 const probe = mkdtempSync(join(tmpdir(), 'fleet-probe-'));
 const missing = skipWithoutStrace() || skipWithoutPowerDisk(probe);
 rmSync(probe, { recursive: true });

@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import type { Disk, OpenFile } from '@fleet/agent/disk/disk.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Random } from '../random/random.ts';
 import type { SimulatedClock } from './clock.ts';
 import { errno, type File, type Node, type SimulatedDisk } from './disk.ts';
 import type { Life } from './life.ts';
-import type { Random } from './random.ts';
 import { differenceOf, readArtifact, unpackActs } from './trees.ts';
 
 /** How a disk is unwell. */

@@ -1,8 +1,8 @@
 /** A balancer before the hosts of one service. It finds a server up a moment after the service is, and can be made to lie. */
 import { type AdminState, type Balancer, isVisible, type ServerState } from '@fleet/balancers/balancer.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import type { Random } from '../random/random.ts';
 import type { SimulatedClock } from './clock.ts';
-import type { Random } from './random.ts';
 import type { Programs } from './service.ts';
 
 interface Server {

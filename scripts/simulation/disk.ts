@@ -3,7 +3,7 @@
  * in part: names in directories one by one, a rename as a whole, contents to any length.
  */
 import { basename, dirname } from 'node:path';
-import type { Random } from './random.ts';
+import type { Random } from '../random/random.ts';
 
 export interface File {
   kind: 'file';

@@ -3,11 +3,11 @@
 import { basename, dirname } from 'node:path';
 import { type Agent, openAgent } from '@fleet/agent/agent.ts';
 import type { Host } from '@fleet/agent/host.ts';
+import type { Random } from '../random/random.ts';
 import { diskOf, type Illness } from './agentDisk.ts';
 import type { SimulatedClock } from './clock.ts';
 import { SimulatedDisk } from './disk.ts';
 import { Life } from './life.ts';
-import type { Random } from './random.ts';
 import { Programs, type Watcher } from './service.ts';
 
 export const ROOT = '/srv/fleet';

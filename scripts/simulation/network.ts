@@ -14,11 +14,11 @@ import {
   type Reply,
   type Request,
 } from '@fleet/protocol/messages/methods.ts';
+import type { Random } from '../random/random.ts';
 import type { SimulatedClock } from './clock.ts';
 import { type Deed, doing } from './deed.ts';
 import type { SimulatedHost } from './host.ts';
 import { type Life, never } from './life.ts';
-import type { Random } from './random.ts';
 
 type Method = keyof AgentMethods;
 type Hello = Request<ControllerMethods, 'hello'>;

@@ -8,10 +8,10 @@ import type { run } from '@fleet/process/run.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { CheckResult } from '@fleet/protocol/messages/check.ts';
 import type { ServiceState } from '@fleet/protocol/messages/step.ts';
+import type { Random } from '../random/random.ts';
 import type { SimulatedClock } from './clock.ts';
 import { type Deed, deed } from './deed.ts';
 import type { Life } from './life.ts';
-import type { Random } from './random.ts';
 
 interface Wish {
   version: string;

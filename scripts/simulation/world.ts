@@ -9,6 +9,7 @@ import type { Deployer } from '@fleet/controller/deploy/deployer.ts';
 import { computeRecap } from '@fleet/controller/deploy/finish.ts';
 import { batchSizes } from '@fleet/controller/deploy/strategies/batches.ts';
 import type { Recap } from '@fleet/protocol/api/recap.ts';
+import { Random } from '../random/random.ts';
 import { SimulatedBalancer } from './balancer.ts';
 import type { SimulatedClock } from './clock.ts';
 import { type Controller, databaseFault, startController } from './controller.ts';
@@ -16,7 +17,6 @@ import { SimulatedHost } from './host.ts';
 import { Invariants } from './invariants.ts';
 import type { Life } from './life.ts';
 import { Network, type Trouble } from './network.ts';
-import { Random } from './random.ts';
 import { FIRST, SERVICES, type Shelf } from './shelf.ts';
 import type { Story } from './story.ts';
 
@@ -53,7 +53,8 @@ export class World {
     this.clock = clock;
     this.story = story;
     this.shelf = shelf;
-    this.random = new Random(seed);
+    // Fleets are played from neighbouring seeds.
+    this.random = new Random(seed, 8);
     const names = NAMES.slice(0, this.random.pick([1, 2, 2, 3, 3, 4]));
     const batch = this.random.pick([['1'], ['1'], ['2'], ['1', '50%']]);
     // What a gate would refuse whatever happens is no use.

@@ -7,13 +7,13 @@ import { AgentSide } from '../../scripts/powerCuts/agentSide.ts';
 import { ControllerSide } from '../../scripts/powerCuts/controllerSide.ts';
 import { type Cut, type Moment, placeOf } from '../../scripts/powerCuts/cuts.ts';
 import { skipWithoutPowerDisk } from '../../scripts/powerCuts/disk.ts';
-import { chance } from '../../scripts/random/chance.ts';
+import { Random } from '../../scripts/random/random.ts';
 import { skipWithoutStrace } from '../../scripts/tracing/strace.ts';
 
 t.setTimeout(600_000);
 
 const seed = Number(process.env.FLEET_SEED ?? Date.now() % 1_000_000);
-const luck = chance(seed);
+const luck = new Random(seed);
 t.comment(`FLEET_SEED=${seed}`);
 const probe = mkdtempSync(join(tmpdir(), 'fleet-probe-'));
 const skip = skipWithoutStrace() || skipWithoutPowerDisk(probe);

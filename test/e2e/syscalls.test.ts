@@ -1,6 +1,6 @@
 /** The order of an agent's writes, and a few system calls that go wrong, others each time: `scripts/syscall-sweep` does them all. */
 import t, { type Test } from 'tap';
-import { chance } from '../../scripts/random/chance.ts';
+import { Random } from '../../scripts/random/random.ts';
 import { AgentSweep, type Hit } from '../../scripts/syscalls/agentSweep.ts';
 import { ControllerSweep } from '../../scripts/syscalls/controllerSweep.ts';
 import { faultsOfOrder } from '../../scripts/syscalls/order.ts';
@@ -10,7 +10,7 @@ import { type Call, skipWithoutStrace } from '../../scripts/tracing/strace.ts';
 t.setTimeout(600_000);
 
 const seed = Number(process.env.FLEET_SEED ?? Date.now() % 1_000_000);
-const luck = chance(seed);
+const luck = new Random(seed);
 t.comment(`FLEET_SEED=${seed}`);
 const skip = skipWithoutStrace();
 const POINTS = 8;

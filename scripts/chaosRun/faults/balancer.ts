@@ -1,8 +1,8 @@
 /** A balancer that serves users, and does not answer who wants to tell it something. */
 import { renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Random } from '../../random/random.ts';
 import { adminSocket } from '../haproxy.ts';
-import type { Random } from '../random.ts';
 import type { World } from '../world.ts';
 import type { Fault } from './fault.ts';
 

@@ -1,11 +1,13 @@
-/** The same choices for the same seed. */
+/** Chance from a seed: the same seed gives the same choices. */
 export class Random {
   #state: number;
+  readonly #skipped: number;
 
-  constructor(seed: number) {
+  /** `skipped`: numbers that are left out at the beginning, where neighbouring seeds must not begin alike. */
+  constructor(seed: number, skipped = 0) {
     this.#state = seed >>> 0;
-    // Neighbouring seeds begin alike without this.
-    for (let round = 0; round < 8; round++) this.next();
+    this.#skipped = skipped;
+    for (let left = skipped; left > 0; left--) this.next();
   }
 
   /** From 0 to below 1: mulberry32. */
@@ -33,8 +35,19 @@ export class Random {
     return items[this.below(items.length)]!;
   }
 
+  /** Each name as often as its weight says. */
+  weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
+    const names = Object.keys(weights) as K[];
+    let left = this.next() * names.reduce((sum, name) => sum + weights[name], 0);
+    for (const name of names) {
+      left -= weights[name];
+      if (left < 0) return name;
+    }
+    return names.at(-1)!;
+  }
+
   /** Choices of its own, so that one who makes more of them does not change those of another. */
   fork(): Random {
-    return new Random(this.below(2 ** 32));
+    return new Random(this.below(2 ** 32), this.#skipped);
   }
 }
