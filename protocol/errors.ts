@@ -49,6 +49,39 @@ export const CODES = {
   bad_database: { http: 500, exit: 2, means: 'the controller’s database is damaged or cannot be used' },
   data_exists: { http: 409, exit: 2, means: 'the data directory holds a database already' },
   backup_exists: { http: 409, exit: 2, means: 'there is something already where the backup should go' },
+  // who asks, and what is signed
+  unauthenticated: { http: 401, exit: 3, means: 'no token, or one that is unknown, expired or revoked' },
+  forbidden: { http: 403, exit: 3, means: 'the token’s role or scope does not reach this far' },
+  not_enrolled: {
+    http: 403,
+    exit: 3,
+    means: 'this host has no certificate of this fleet, or it was revoked',
+  },
+  not_initialised: { http: 500, exit: 2, means: 'the controller has no keys yet' },
+  bad_token: {
+    http: 403,
+    exit: 3,
+    means: 'the join token is unknown, used up or expired, or is not for this host',
+  },
+  wrong_authority: {
+    http: 502,
+    exit: 3,
+    means: 'who answers is not the controller that the join string names',
+  },
+  key_too_open: { http: 500, exit: 2, means: 'a file that holds a key may be read by others' },
+  clock_off: {
+    http: 409,
+    exit: 3,
+    means: 'the clocks of this machine and of the controller are too far apart',
+  },
+  not_signed: {
+    http: 403,
+    exit: 1,
+    means: 'a release or document is not signed by a key that the host trusts',
+  },
+  below_floor: { http: 403, exit: 1, means: 'the release is older than the oldest one that is still good' },
+  policy_refused: { http: 403, exit: 1, means: 'the host’s own agent.yaml does not allow this' },
+  too_many: { http: 429, exit: 3, means: 'more requests or messages than one peer may send' },
   // the source does not build
   build_failed: { http: 422, exit: 1, means: 'the build command failed' },
   test_failed: { http: 422, exit: 1, means: 'the package test failed' },

@@ -1,11 +1,14 @@
 /** Every HTTP route there is. Server and client are both typed over this table: what is not in it does not exist. */
 import type { z } from 'zod';
+import type { Access } from '../access.ts';
 import * as backups from './backups.ts';
 import * as builds from './builds.ts';
 import * as deployments from './deployments.ts';
 import * as fleet from './fleet.ts';
 
 export interface Route {
+  /** Who may: see access.ts. A route without it does not compile. */
+  access: Access;
   method: 'GET' | 'POST' | 'DELETE';
   /** With `:params`. */
   path: string;
@@ -17,83 +20,120 @@ export interface Route {
 }
 
 export const ROUTES = {
-  'status.show': { method: 'GET', path: '/api/status', summary: 'What runs where', ...fleet.status },
-  'hosts.list': { method: 'GET', path: '/api/hosts', summary: 'Hosts that have an agent', ...fleet.hosts },
+  'status.show': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/status',
+    summary: 'What runs where',
+    ...fleet.status,
+  },
+  'hosts.list': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/hosts',
+    summary: 'Hosts that have an agent',
+    ...fleet.hosts,
+  },
   'hosts.forget': {
+    access: 'admin',
     method: 'DELETE',
     path: '/api/hosts/:host',
     summary: 'Forget a host that is gone',
     ...fleet.forget,
   },
   'logs.read': {
+    access: 'viewer',
     method: 'GET',
     path: '/api/services/:service/hosts/:host/log',
     summary: 'What a service printed on a host',
     ...fleet.logs,
   },
-  'builds.start': { method: 'POST', path: '/api/builds', summary: 'Build a version', ...builds.build },
+  'builds.start': {
+    access: 'deployer',
+    method: 'POST',
+    path: '/api/builds',
+    summary: 'Build a version',
+    ...builds.build,
+  },
   'builds.show': {
+    access: 'viewer',
     method: 'GET',
     path: '/api/builds/:id',
     summary: 'How a build stands',
     ...builds.buildState,
   },
   'releases.list': {
+    access: 'viewer',
     method: 'GET',
     path: '/api/releases',
     summary: 'Versions that have been built',
     ...builds.list,
   },
   'plans.make': {
+    access: 'viewer',
     method: 'POST',
     path: '/api/plans',
     summary: 'What a deployment would do; stores nothing',
     ...deployments.plan,
   },
-  'deployments.start': { method: 'POST', path: '/api/deployments', summary: 'Deploy', ...deployments.start },
+  'deployments.start': {
+    access: 'deployer',
+    method: 'POST',
+    path: '/api/deployments',
+    summary: 'Deploy',
+    ...deployments.start,
+  },
   'deployments.rollback': {
+    access: 'deployer',
     method: 'POST',
     path: '/api/rollbacks',
     summary: 'Go back to a version that ran before',
     ...deployments.rollback,
   },
   'deployments.list': {
+    access: 'viewer',
     method: 'GET',
     path: '/api/deployments',
     summary: 'Deployments, newest first',
     ...deployments.list,
   },
   'deployments.show': {
+    access: 'viewer',
     method: 'GET',
     path: '/api/deployments/:id',
     summary: 'One deployment with its steps and recap',
     ...deployments.show,
   },
   'deployments.pause': {
+    access: 'deployer',
     method: 'POST',
     path: '/api/deployments/:id/pause',
     summary: 'Wait at the next safe point',
     ...deployments.ask,
   },
   'deployments.resume': {
+    access: 'deployer',
     method: 'POST',
     path: '/api/deployments/:id/resume',
     summary: 'Go on after a pause',
     ...deployments.ask,
   },
   'deployments.abort': {
+    access: 'deployer',
     method: 'POST',
     path: '/api/deployments/:id/abort',
     summary: 'Stop at the next safe point',
     ...deployments.ask,
   },
   'deployments.skip': {
+    access: 'deployer',
     method: 'POST',
     path: '/api/deployments/:id/skip',
     summary: 'Count an interrupted hook as done, and go on',
     ...deployments.skip,
   },
   'deployments.retry': {
+    access: 'deployer',
     method: 'POST',
     path: '/api/deployments/:id/retry',
     summary:
@@ -101,18 +141,21 @@ export const ROUTES = {
     ...deployments.retry,
   },
   'deployments.output': {
+    access: 'viewer',
     method: 'GET',
     path: '/api/deployments/:id/steps/:step/output',
     summary: 'What a step’s programs printed',
     ...deployments.stepOutput,
   },
   'backups.start': {
+    access: 'admin',
     method: 'POST',
     path: '/api/backups',
     summary: 'Back up the controller into a new folder on its machine',
     ...backups.start,
   },
   'backups.show': {
+    access: 'admin',
     method: 'GET',
     path: '/api/backups/:id',
     summary: 'How a backup stands',
