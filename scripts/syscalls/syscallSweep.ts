@@ -48,7 +48,8 @@ const unhit = summary.filter(({ points }) => points === 0).length;
 say(
   `${hits.length} points hit, ${missed} missed; ${broken} with something that did not hold, ${disorder.length} writes out of order`,
 );
-if (flags.write) writeFileSync(PAGE, inMarkdown(summary, { broken, disorder: disorder.length, every }));
+if (flags.write)
+  writeFileSync(PAGE, inMarkdown(summary, { missed, broken, disorder: disorder.length, every }));
 process.exitCode = broken > 0 || disorder.length > 0 || hits.length === 0 || unhit > 0 ? 1 : 0;
 
 async function sweepAgent(): Promise<void> {
