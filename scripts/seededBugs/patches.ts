@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
-export const MEANS = ['simulate', 'chaos', 'crash-points', 'power-cuts'] as const;
+export const MEANS = ['simulate', 'chaos', 'crash-points', 'power-cuts', 'syscall-sweep'] as const;
 export type Means = (typeof MEANS)[number];
 
 export interface Bug {

@@ -19,6 +19,7 @@ const LONGEST_MS: Record<Means, number> = {
   chaos: 20 * 60_000,
   'crash-points': 10 * 60_000,
   'power-cuts': 15 * 60_000,
+  'syscall-sweep': 10 * 60_000,
 };
 /** A means that was asked to end takes down what it has built up. */
 const CLEARING_MS = 60_000;
@@ -29,6 +30,7 @@ const COMPLAINTS: Record<Means, RegExp> = {
   chaos: /^(I\d+): /,
   'crash-points': /^ {4,}\S/,
   'power-cuts': /^ {4}\S/,
+  'syscall-sweep': /^(OUT OF ORDER| {3}) {1,2}\S/,
 };
 
 /** Runs the bug's means in the tree that has it, and ends it as soon as the bug is found. `log`: a file for what it prints. */

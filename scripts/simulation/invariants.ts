@@ -105,7 +105,7 @@ export class Invariants {
   onHookBegun(host: SimulatedHost, run: HookRun): void {
     const key = `${host.name} ${run.service}`;
     this.#world.story.tell(`${key} ${run.name} of ${run.version} begins`);
-    this.#inOrder(key, run.by);
+    this.#inOrder(key, deploymentOf(run.by));
   }
 
   onHookCompleted(host: SimulatedHost, run: HookRun): void {
@@ -249,6 +249,7 @@ export class Invariants {
     if (event.type === 'deployment.started') this.#begun(deployment, event);
     if (event.type === 'step.started' && course !== undefined) {
       const { host, kind, rescue } = event;
+      this.#inOrder(`${host} ${course.service}`, deployment);
       const done = course.done.get(host) ?? new Set();
       const needed = { activate: 'drain', restart: 'activate', smoke: 'restart', unhide: 'smoke' } as Record<
         string,
@@ -369,14 +370,14 @@ export class Invariants {
     if (by === undefined) return;
     const key = `${name} ${service}`;
     this.#touched.add(key);
-    this.#inOrder(key, by);
+    this.#inOrder(key, deploymentOf(by));
     const balancer = this.#world.balancers.get(service);
     if (balancer !== undefined && isVisible(balancer.stateOf(name)) && !this.#shownByOthers.has(key))
       this.#violated('I6', `${service} is ${what} on ${name} while users reach it (${by.command.why})`);
   }
 
-  #inOrder(key: string, by: Deed | undefined): void {
-    const deployment = deploymentOf(by);
+  /** Between two acts of one deployment on a host, none of another one of the same service. */
+  #inOrder(key: string, deployment: number): void {
     const last = this.#lastDeployment.get(key) ?? 0;
     if (deployment < last)
       this.#violated('I7', `deployment ${deployment} acts on ${key} after deployment ${last}`);
