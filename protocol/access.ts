@@ -18,3 +18,19 @@ export type End = 'controller' | 'agent';
 export function mayAct(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 }
+
+/** Which services and environments a token is good for. Null: all, also those that come. */
+export interface Scope {
+  services: readonly string[] | null;
+  environments: readonly string[] | null;
+}
+export const EVERYWHERE: Scope = { services: null, environments: null };
+
+/** Whether a scope takes in all of another one. */
+export function reaches(scope: Scope, other: Scope): boolean {
+  return takesIn(scope.services, other.services) && takesIn(scope.environments, other.environments);
+}
+
+function takesIn(names: Scope['services'], others: Scope['services']): boolean {
+  return names === null || (others?.every((other) => names.includes(other)) ?? false);
+}

@@ -52,6 +52,8 @@ export const CODES = {
   // who asks, and what is signed
   unauthenticated: { http: 401, exit: 3, means: 'no token, or one that is unknown, expired or revoked' },
   forbidden: { http: 403, exit: 3, means: 'the token’s role or scope does not reach this far' },
+  person_exists: { http: 409, exit: 2, means: 'this person or program has a token already' },
+  unknown_person: { http: 404, exit: 2, means: 'nobody of this name has a token' },
   not_enrolled: {
     http: 403,
     exit: 3,

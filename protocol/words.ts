@@ -12,6 +12,10 @@ export const serviceName = z.string().regex(NAME, 'a service is named like segme
 export const hostName = z.string().regex(NAME, 'a host is named like web-1, cubed-segmenter-a');
 /** An environment: a set of hosts that run one version of each service. */
 export const environmentName = z.string().regex(NAME, 'an environment is named like production, staging');
+/** Whoever has a token: a person, or a program such as ci. Also what the history calls them. */
+export const personName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._@+-]{0,62}$/, 'a person or program is named like ann, ci, bob@desk');
 /** A version of a service. It is also a directory name on every host. */
 export const versionName = z
   .string()

@@ -1,5 +1,6 @@
 /** The store: one database, one member a table. All SQL is in this folder. */
 import { Artifacts } from './artifacts.ts';
+import { Audit } from './audit.ts';
 import { Builds } from './builds.ts';
 import { Deployments } from './deployments.ts';
 import { Events } from './events.ts';
@@ -11,9 +12,11 @@ import { Locks } from './locks.ts';
 import { type OpenedStore, openStore } from './open.ts';
 import { RollbackPoints } from './rollbackPoints.ts';
 import { Steps } from './steps.ts';
+import { Tokens } from './tokens.ts';
 
 export interface Store extends Omit<OpenedStore, 'db'> {
   artifacts: Artifacts;
+  audit: Audit;
   builds: Builds;
   deployments: Deployments;
   events: Events;
@@ -23,6 +26,7 @@ export interface Store extends Omit<OpenedStore, 'db'> {
   locks: Locks;
   rollbackPoints: RollbackPoints;
   steps: Steps;
+  tokens: Tokens;
 }
 
 /** See `openStore`. */
@@ -40,6 +44,7 @@ export async function createStore(file: string, onBroken?: OnBroken): Promise<St
     copyTo: opened.copyTo,
     close: opened.close,
     artifacts: new Artifacts(db),
+    audit: new Audit(db),
     builds: new Builds(db, events),
     deployments: new Deployments(db, events),
     events,
@@ -49,5 +54,6 @@ export async function createStore(file: string, onBroken?: OnBroken): Promise<St
     locks: new Locks(db),
     rollbackPoints: new RollbackPoints(db),
     steps: new Steps(db, events),
+    tokens: new Tokens(db),
   };
 }

@@ -1,4 +1,7 @@
 /** The tables as kysely sees them. Columns named in JSON hold text that is decoded by the file that owns the table. */
+
+import type { Role } from '@fleet/protocol/access.ts';
+import type { AuditOutcome } from '@fleet/protocol/api/audit.ts';
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { Take } from '@fleet/protocol/api/interruptions.ts';
 import type { Generated } from 'kysely';
@@ -119,5 +122,29 @@ export interface Tables {
     deployment: number;
     reason: string;
     since: string;
+  };
+  tokens: {
+    id: string;
+    name: string;
+    hash: string;
+    role: Role;
+    services: string | null;
+    environments: string | null;
+    created: string;
+    expires: string | null;
+    last_used: string | null;
+    revoked: string | null;
+    by: string;
+  };
+  audit: {
+    seq: number;
+    at: string;
+    who: string;
+    from: string;
+    what: string;
+    outcome: AuditOutcome;
+    details: string;
+    previous: string;
+    hash: string;
   };
 }
