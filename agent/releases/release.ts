@@ -52,12 +52,17 @@ export async function verifyRelease(home: Home, { version, directory, service }:
   });
 }
 
-/** What the agent wrote about a release when it came. What cannot be read is as bad as a release that was changed. */
+/**
+ * What the agent wrote about a release when it came. Damaged, it is as bad as a release that was changed; a disk that cannot
+ * read it now says nothing about the release.
+ */
 async function readNotes(home: Home, version: string): Promise<{ manifest: Manifest; stats: Stats }> {
+  const [manifest, stats] = await Promise.all(
+    [manifestPath, statsPath].map((path) => ifThere(home.disk.readFile(path(home, version)))),
+  );
   try {
-    const manifest = decodeManifest(await home.disk.readFile(manifestPath(home, version)));
-    const stats = JSON.parse(await home.disk.readFile(statsPath(home, version), 'utf8')) as Stats;
-    return { manifest, stats };
+    if (manifest === undefined || stats === undefined) throw new Error('a part of it is gone');
+    return { manifest: decodeManifest(manifest), stats: JSON.parse(stats.toString()) as Stats };
   } catch (cause) {
     throw new FleetError(
       'drifted',

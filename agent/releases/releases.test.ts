@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { openRig, WORKER } from '../rig.fixture.ts';
+import { statsPath } from './layout.ts';
+import { considerOffer } from './offer.ts';
 
 t.setTimeout(600_000);
 
@@ -125,6 +127,27 @@ t.test('what has drifted is sent again, unless it is in use', async (t) => {
   await writeFile(join(releases, '1/file'), 'ONE');
   await t.rejects(controller.offer(one), { code: 'drifted', message: /file.*left alone/s });
   t.equal(readFileSync(join(releases, '1/file'), 'utf8'), 'ONE');
+});
+
+t.test('a release that the disk cannot read at this moment is left alone', async (t) => {
+  const rig = await openRig(t);
+  const { controller } = rig;
+  await rig.start();
+  const one = await rig.build('worker', '1', WORKER, { file: 'one' });
+  await controller.stage(one);
+  const home = rig.home('worker');
+  const { service, version, identity } = one.manifest;
+  const offer = { command: controller.command(), service, version, identity, ...one.offer };
+  const readFile = (path: string): Promise<never> =>
+    path === statsPath(home, version)
+      ? Promise.reject(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' }))
+      : (home.disk.readFile(path) as Promise<never>);
+  await t.rejects(considerOffer({ ...home, disk: { ...home.disk, readFile } }, offer), {
+    code: 'internal',
+    message: /EIO/,
+  });
+  t.equal(readFileSync(join(home.releases, '1/file'), 'utf8'), 'one');
+  t.match(await controller.offer(one), { state: 'present' });
 });
 
 t.test('prune keeps what somebody may go back to', async (t) => {

@@ -22,7 +22,10 @@ export async function refuseDrift(
   );
 }
 
-/** A release that is not there, or cannot be read, is no less a difference. */
+/** What a read ends with where the disk or this process is unwell: it says nothing about the tree. */
+const UNWELL: ReadonlySet<unknown> = new Set(['EIO', 'EMFILE', 'ENFILE', 'ENOMEM']);
+
+/** A release that is not there, or may not be read, is no less a difference. */
 async function inspect(
   dir: string,
   manifest: Manifest,
@@ -32,7 +35,8 @@ async function inspect(
   try {
     return await pace(inspectTree(dir, manifest.files, ignore, judge));
   } catch (error) {
-    if (!(error instanceof Error && 'errno' in error)) throw error;
+    if (!(error instanceof Error && 'errno' in error && 'code' in error) || UNWELL.has(error.code))
+      throw error;
     return [{ path: '.', what: error.message }];
   }
 }

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
+import { refuseDrift } from './drift.ts';
 import { inThread } from './inThread.ts';
 import { pack } from './pack.ts';
 import { optionsFor, plant } from './sampleTree.ts';
@@ -166,6 +167,15 @@ t.test('drift', async (t) => {
     code: 'drifted',
     message: /nowhere/,
   });
+});
+
+t.test('a disk that is unwell is no drift', async (t) => {
+  const { dir } = await release(t.testdir({}));
+  const failing = (code: string) => () => {
+    throw Object.assign(new Error(`${code}: while it was read`), { errno: -1, code });
+  };
+  await t.rejects(refuseDrift(dir, manifest, [], failing('EIO')), { code: 'EIO' });
+  await t.rejects(refuseDrift(dir, manifest, [], failing('ENOENT')), { code: 'drifted' });
 });
 
 t.test('stats are not recorded of a tree that has drifted', async (t) => {
