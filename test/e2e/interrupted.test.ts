@@ -1,56 +1,26 @@
 /** An agent that is killed in the middle of a hook that may not run twice: the deployment waits, and a person decides. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Recap } from '@fleet/protocol/api/recap.ts';
 import t, { type Test } from 'tap';
-import { LocalFleet } from '../../scripts/local/localFleet.ts';
-import { freePorts } from '../../scripts/local/ports.ts';
 import { waitUntil } from '../../scripts/local/program.ts';
-import { PliableRepository } from '../fixtures/pliable.ts';
+import { startPliableFleet } from '../fixtures/pliableFleet.ts';
 
 t.setTimeout(600_000);
 
 /** A fleet of two hosts that runs 1.0.0. The `after_start` of 1.1.0 leaves a line at each run, and takes long while `slow` is there. */
 async function makeFleet(t: Test) {
-  const dir = mkdtempSync(join(tmpdir(), 'fleet-interrupted-'));
-  const [front = 0, a = 0, b = 0] = await freePorts(3);
+  const { fleet, dir, bothConnected } = await startPliableFleet(t, (repository, dir) => {
+    const slow = join(dir, 'slow');
+    writeFileSync(slow, '');
+    const hook = `echo $FLEET_HOST >> ${join(dir, 'runs')}; if [ -e ${slow} ]; then exec sleep 600; fi`;
+    repository.release({ version: '1.0.0' });
+    repository.release({
+      version: '1.1.0',
+      hooks: `after_start: { command: [sh, -c, ${JSON.stringify(hook)}] }`,
+    });
+  });
   const runs = join(dir, 'runs');
-  const slow = join(dir, 'slow');
-  writeFileSync(slow, '');
-  const hook = `echo $FLEET_HOST >> ${runs}; if [ -e ${slow} ]; then exec sleep 600; fi`;
-  const repository = new PliableRepository(join(dir, 'pliable'));
-  repository.release({ version: '1.0.0' });
-  repository.release({
-    version: '1.1.0',
-    hooks: `after_start: { command: [sh, -c, ${JSON.stringify(hook)}] }`,
-  });
-  const fleet = await LocalFleet.create({
-    dir,
-    hosts: [
-      { host: 'a', labels: { role: 'web', port: a } },
-      { host: 'b', labels: { role: 'web', port: b } },
-    ],
-    config: `data: ./data
-services:
-  pliable: { source: { git: ./pliable, ref: main } }
-balancers:
-  front: { kind: embedded, listen: "127.0.0.1:${front}" }
-environments:
-  production:
-    services:
-      pliable:
-        hosts: { role: web }
-        balancer: { name: front, backend: pliable, address: "127.0.0.1:{label.port}" }
-        strategy: { settle: 0s, drain: 1s, unhide: 5s }
-        values: { PORT: { label: port } }
-`,
-  });
-  t.teardown(async () => {
-    await fleet.stop();
-    fleet.remove();
-  });
-  await fleet.start();
   t.equal((await fleet.run(['deploy', 'pliable', '--ref', 'v1.0.0'])).code, 0);
   const hookRuns = () => (existsSync(runs) ? readFileSync(runs, 'utf8').trim().split('\n') : []);
   const show = async () =>
@@ -65,7 +35,8 @@ environments:
     hookRuns,
     show,
     untilWaiting,
-    slow,
+    bothConnected,
+    slow: join(dir, 'slow'),
     /** Kills the agent of `a` in the middle of run `run` of the hook, and starts it again. */
     async killAgent(run: number): Promise<void> {
       await waitUntil('the hook runs', () => hookRuns().length === run);
@@ -76,7 +47,7 @@ environments:
 }
 
 t.test('skip, after a restart of the controller', async (t) => {
-  const { fleet, hookRuns, show, untilWaiting, slow, killAgent } = await makeFleet(t);
+  const { fleet, hookRuns, show, untilWaiting, bothConnected, slow, killAgent } = await makeFleet(t);
   const deploying = fleet.run(['deploy', 'pliable']);
   await killAgent(1);
   await untilWaiting();
@@ -99,8 +70,7 @@ t.test('skip, after a restart of the controller', async (t) => {
 
   await fleet.controller!.stop('SIGKILL');
   await fleet.startController();
-  await waitUntil('a is back', () => fleet.isConnected('a'));
-  await waitUntil('b is back', () => fleet.isConnected('b'));
+  await bothConnected();
   t.equal((await show()).deployment.state, 'waiting');
 
   rmSync(slow);

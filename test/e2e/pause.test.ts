@@ -1,51 +1,19 @@
 /** A deployment that is paused, resumed and retried as a person does it, with a restart of the controller in between. */
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { StepRow } from '@fleet/protocol/api/deployments.ts';
 import t from 'tap';
-import { LocalFleet } from '../../scripts/local/localFleet.ts';
-import { freePorts } from '../../scripts/local/ports.ts';
 import { waitUntil } from '../../scripts/local/program.ts';
 import { Gate } from '../fixtures/gate.ts';
-import { PliableRepository } from '../fixtures/pliable.ts';
+import { startPliableFleet } from '../fixtures/pliableFleet.ts';
 
 t.setTimeout(600_000);
 
 t.test('paused between two hosts, resumed after a restart, aborted, and retried', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'fleet-pause-'));
-  const [front = 0, a = 0, b = 0] = await freePorts(3);
-  const repository = new PliableRepository(join(dir, 'pliable'));
   // To be paused in the middle of a host.
   const gate = new Gate(t);
-  for (const version of ['1.0.0', '1.1.0'])
-    repository.release({ version, hooks: `before_start: ${gate.hook}` });
-  const fleet = await LocalFleet.create({
-    dir,
-    hosts: [
-      { host: 'a', labels: { role: 'web', port: a } },
-      { host: 'b', labels: { role: 'web', port: b } },
-    ],
-    config: `data: ./data
-services:
-  pliable: { source: { git: ./pliable, ref: main } }
-balancers:
-  front: { kind: embedded, listen: "127.0.0.1:${front}" }
-environments:
-  production:
-    services:
-      pliable:
-        hosts: { role: web }
-        balancer: { name: front, backend: pliable, address: "127.0.0.1:{label.port}" }
-        strategy: { settle: 0s, drain: 1s, unhide: 5s }
-        values: { PORT: { label: port } }
-`,
+  const { fleet, bothConnected } = await startPliableFleet(t, (repository) => {
+    for (const version of ['1.0.0', '1.1.0'])
+      repository.release({ version, hooks: `before_start: ${gate.hook}` });
   });
-  t.teardown(async () => {
-    await fleet.stop();
-    fleet.remove();
-  });
-  await fleet.start();
   const steps = async (deployment: number): Promise<StepRow[]> => {
     const response = await fetch(`${fleet.url}/api/deployments/${deployment}`).catch(() => null);
     return response?.ok ? ((await response.json()) as { steps: StepRow[] }).steps : [];
@@ -82,10 +50,7 @@ environments:
   await fleet.controller!.stop('SIGTERM');
   t.equal(await fleet.controller!.ended, 0, 'it parks while it is paused');
   await fleet.startController();
-  await waitUntil(
-    'both are back',
-    async () => (await fleet.isConnected('a')) && (await fleet.isConnected('b')),
-  );
+  await bothConnected();
   t.match((await fleet.run(['recap', '2'])).stdout, /^it is paused: fleet resume 2$/m);
   t.strictSame(await begunOnB(2), [], 'the next host was not begun');
   t.equal((await fleet.run(['resume', '2'])).code, 0);

@@ -3,16 +3,13 @@
  * on, and does nothing twice. Every part is a real process of a program tree of its own.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StepRow } from '@fleet/protocol/api/deployments.ts';
 import t, { type Test } from 'tap';
-import { LocalFleet } from '../../scripts/local/localFleet.ts';
-import { freePorts } from '../../scripts/local/ports.ts';
 import { FLEET, waitUntil } from '../../scripts/local/program.ts';
 import { makeProgram } from '../fixtures/otherProgram.ts';
-import { PliableRepository } from '../fixtures/pliable.ts';
+import { startPliableFleet } from '../fixtures/pliableFleet.ts';
 
 t.setTimeout(600_000);
 
@@ -36,52 +33,19 @@ const BALLAST = 60_000_000;
 const ARRIVED = 10_000_000;
 
 t.test('programs that are replaced in the middle of a deployment', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'fleet-replaced-'));
-  const hooks = join(dir, 'hooks.log');
-  writeFileSync(hooks, '');
+  const { fleet, dir, bothConnected } = await startPliableFleet(t, (repository, dir) => {
+    const hooks = join(dir, 'hooks.log');
+    writeFileSync(hooks, '');
+    // It must not run twice, and is long enough to be met.
+    const hook = `before_start: { command: [sh, -c, "echo begun >> ${hooks}; sleep 0.5"] }`;
+    for (const version of ['1.0.0', '2.0.0']) repository.release({ version, hooks: hook });
+    for (const version of ['3.0.0', '4.0.0']) repository.release({ version, ballast: BALLAST });
+  });
   const newer = makeProgram(join(dir, 'newer'), { version: '0.2.0', laterProtocol: true });
   const newest = makeProgram(join(dir, 'newest'), { version: '0.3.0', migrations: 1 });
 
-  const [front = 0, a = 0, b = 0] = await freePorts(3);
-  const repository = new PliableRepository(join(dir, 'pliable'));
-  // The hook must not run twice, and is long enough to be met.
-  const hook = `before_start: { command: [sh, -c, "echo begun >> ${hooks}; sleep 0.5"] }`;
-  for (const version of ['1.0.0', '2.0.0']) repository.release({ version, hooks: hook });
-  for (const version of ['3.0.0', '4.0.0']) repository.release({ version, ballast: BALLAST });
-  const fleet = await LocalFleet.create({
-    dir,
-    hosts: [
-      { host: 'a', labels: { role: 'web', port: a } },
-      { host: 'b', labels: { role: 'web', port: b } },
-    ],
-    config: `data: ./data
-services:
-  pliable: { source: { git: ./pliable, ref: main } }
-balancers:
-  front: { kind: embedded, listen: "127.0.0.1:${front}" }
-environments:
-  production:
-    services:
-      pliable:
-        hosts: { role: web }
-        balancer: { name: front, backend: pliable, address: "127.0.0.1:{label.port}" }
-        strategy: { settle: 0s, drain: 1s, unhide: 5s }
-        values: { PORT: { label: port } }
-`,
-  });
-  t.teardown(async () => {
-    await fleet.stop();
-    fleet.remove();
-  });
-  await fleet.start();
-
   const get = async <T>(path: string) => (await (await fetch(`${fleet.url}${path}`)).json()) as T;
-  const hooksRun = () => readFileSync(hooks, 'utf8').split('\n').length - 1;
-  const bothConnected = () =>
-    waitUntil(
-      'both are connected',
-      async () => (await fleet.isConnected('a')) && (await fleet.isConnected('b')),
-    );
+  const hooksRun = () => readFileSync(join(dir, 'hooks.log'), 'utf8').split('\n').length - 1;
 
   let last = 0;
   let running = '1.0.0';
