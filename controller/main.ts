@@ -17,6 +17,7 @@ import { realClock } from './deploy/clock.ts';
 import type { Deps } from './deploy/context.ts';
 import { Deployer } from './deploy/deployer.ts';
 import { realDisk } from './deploy/disk.ts';
+import { closeRecordsOfShown } from './deploy/shownAgain.ts';
 import { Turns } from './deploy/turns.ts';
 import { loopbackOnly } from './listenAddress.ts';
 import packageJson from './package.json' with { type: 'json' };
@@ -129,6 +130,7 @@ async function runController(file: string): Promise<void> {
     'controller listens on loopback; nobody is asked who they are',
   );
   await deployer.takeUp();
+  const keepingRecords = closeRecordsOfShown(deps);
 
   const close = async () => {
     // The server waits for every connection, and those of the agents do not end by themselves.
@@ -145,7 +147,7 @@ async function runController(file: string): Promise<void> {
     log.info({ signal }, 'stopping: deployments park and go on at the next start');
     parking.abort();
     const late = setTimeout(() => process.exit(0), PARK_MS);
-    void Promise.all([deployer.idle(), backups.idle()]).then(async () => {
+    void Promise.all([deployer.idle(), backups.idle(), keepingRecords]).then(async () => {
       await close();
       clearTimeout(late);
       process.exit(0);

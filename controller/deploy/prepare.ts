@@ -9,6 +9,7 @@ import type { HostRecord } from '../store/hosts.ts';
 import type { Deps } from './context.ts';
 import type { HostFacts } from './facts.ts';
 import { gatherFacts } from './gather.ts';
+import { unseenFirst } from './order.ts';
 import { type Plan, plan } from './plan.ts';
 import { readRelease } from './releaseFiles.ts';
 import { selectHosts } from './select.ts';
@@ -60,7 +61,7 @@ export async function prepare(
       next: `its checks are ${release.sealed.smoke.map((check) => check.name).join(', ') || 'none'}`,
     });
   }
-  const facts = await gatherFacts(
+  const gathered = await gatherFacts(
     deps,
     placed,
     hosts,
@@ -71,6 +72,7 @@ export async function prepare(
       skip: asked.skipChecks,
     },
   );
+  const facts = await unseenFirst(deps, placed, gathered);
   const settings = settingsOf(deps, asked, placed);
   const { retries, ran = [] } = asked;
   const once = (release?.sealed.once ?? []).filter(({ name }) => !ran.includes(name));

@@ -395,6 +395,27 @@ t.test('a host that was left hidden stays so when it cannot be hidden again', as
   t.strictSame(fleet.balancer.visible(), ['b'], 'it runs what failed its smoke test');
 });
 
+t.test(
+  'hosts that users do not reach come first: the last one that serves is not in their way',
+  async (t) => {
+    const fleet = await makeFleet(t, { strategy: { on_failure: 'stop', min_visible: 1 } });
+    for (const host of ['b', 'c']) {
+      fleet.agents.sicken(host, NEW);
+      t.match(await fleet.deploy(NEW, { hosts: [host] }), { exit: 1, failure: { step: 'smoke' } });
+    }
+    t.strictSame(fleet.balancer.visible(), ['a']);
+    fleet.story();
+    t.match(await fleet.deploy(MIGRATING), { exit: 0, hosts: [{ host: 'b' }, { host: 'c' }, { host: 'a' }] });
+    t.strictSame(fleet.storyOf('activate', 'once'), [
+      'a once migrate 1.2.0',
+      'b activate 1.2.0',
+      'c activate 1.2.0',
+      'a activate 1.2.0',
+      'a once clean 1.2.0',
+    ]);
+  },
+);
+
 t.test('a host is told to be shown also where it is seen: what hides it may be on its way', async (t) => {
   const fleet = await makeFleet(t, { hosts: ['a', 'b'] });
   fleet.balancer.lies = true;
@@ -422,7 +443,11 @@ t.test('a host that somebody else hid stays as they left it', async (t) => {
     const fleet = await makeFleet(t);
     fleet.balancer.admin.set('b', admin);
     const recap = await fleet.deploy(NEW);
-    t.match(recap, { exit: 0, hosts: [{}, { running: NEW, notes: [/hidden by somebody else/] }, {}] }, admin);
+    t.match(
+      recap,
+      { exit: 0, hosts: [{ host: 'b', running: NEW, notes: [/hidden by somebody else/] }, {}, {}] },
+      admin,
+    );
     t.equal(fleet.balancer.stateOf('b').admin, admin);
     t.notOk(
       fleet.story().some((line) => /^b (hide|out|show)/.test(line)),

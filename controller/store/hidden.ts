@@ -28,13 +28,15 @@ export class Hidden {
       .execute();
   }
 
-  async close(service: string, environment: string, host: string): Promise<void> {
-    await this.#db
+  /** With `deployment`, only where that one opened it. */
+  async close(service: string, environment: string, host: string, deployment?: number): Promise<void> {
+    let closing = this.#db
       .deleteFrom('hidden')
       .where('service', '=', service)
       .where('environment', '=', environment)
-      .where('host', '=', host)
-      .execute();
+      .where('host', '=', host);
+    if (deployment !== undefined) closing = closing.where('deployment', '=', deployment);
+    await closing.execute();
   }
 
   async has(service: string, environment: string, host: string): Promise<boolean> {

@@ -74,14 +74,13 @@ export class SimulatedBalancer implements Balancer {
     this.#knows(backend);
     const trouble = this.troubles.shift();
     if (trouble !== undefined) this.#onTrouble(trouble);
-    if (trouble === 'lies') return;
     if (trouble === 'refuses') throw new FleetError('balancer_refused', `${name} is not set: it says no`);
     if (trouble === 'does not answer') throw unreachable();
     const slow = trouble === 'slow' ? this.#random.between(50, 4000) : 0;
-    // What it was told takes effect in the order in which it was told.
+    // It does, and answers, in the order in which it was told: also a lie comes after what was told before.
     this.#line = this.#line.then(async () => {
       if (slow > 0) await this.#clock.sleep(slow);
-      this.#apply(name, admin);
+      if (trouble !== 'lies') this.#apply(name, admin);
     });
     if (slow === 0) await this.#line;
     if (trouble === 'acts and does not answer') throw unreachable();

@@ -3,6 +3,7 @@ import type { Balancer } from '@fleet/balancers/balancer.ts';
 import type { FleetConfig } from '@fleet/controller/config/config.ts';
 import type { Deps } from '@fleet/controller/deploy/context.ts';
 import { Deployer } from '@fleet/controller/deploy/deployer.ts';
+import { closeRecordsOfShown } from '@fleet/controller/deploy/shownAgain.ts';
 import { Turns } from '@fleet/controller/deploy/turns.ts';
 import { createStore, type Store } from '@fleet/controller/store/store.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
@@ -34,6 +35,8 @@ export interface Controller {
   store: Store;
   network: Network;
   deployer: Deployer;
+  /** What a controller does once it has taken up what was unfinished. */
+  keepRecords(): void;
   parking: AbortController;
 }
 
@@ -68,7 +71,15 @@ export async function startController(parts: ControllerParts): Promise<Controlle
     parking: parking.signal,
   };
   const dirs = { git: '/git', work: '/work', artifacts: '/artifacts', logs: '/logs' };
-  return { life, store: opened, network, deployer: new Deployer(deps, { ...deps, dirs }), parking };
+  const deployer = new Deployer(deps, { ...deps, dirs });
+  return {
+    life,
+    store: opened,
+    network,
+    deployer,
+    keepRecords: () => void closeRecordsOfShown(deps),
+    parking,
+  };
 }
 
 /** Every call is an act of this life, and any write may fail. */

@@ -73,9 +73,10 @@ export class Programs {
     return program !== undefined && this.sicknessOf(service, program.version) !== 'fails its checks';
   }
 
+  /** Also where it has ended since by itself, or with the power: it is what comes back. */
   isProven(service: string): boolean {
-    const program = this.running.get(service);
-    return program !== undefined && this.#proven.get(service) === program.key;
+    const wish = this.#wanted.get(service);
+    return wish !== undefined && this.#proven.get(service) === wish.key;
   }
 
   /** Whether it has passed a smoke test since it was started by a command. */

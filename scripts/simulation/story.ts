@@ -3,9 +3,12 @@ import { createHash } from 'node:crypto';
 import type { SimulatedClock } from './clock.ts';
 
 const KEPT = 60;
-/** Names that the product draws by chance: temporary files, trees on their way, digests of command ids, a fleet's own id. */
+/**
+ * Names that the product draws by chance or from the time of day: temporary files, trees on their way, digests of command ids, a
+ * fleet's own id, and the moment of a deployment's start in the ids of its commands.
+ */
 const BY_CHANCE =
-  /(\.json\.|\.fleet-|\.current-|staging\/)[\w-]{12}|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+  /(\.json\.|\.fleet-|\.current-|staging\/|:\d+\.(?=\w{8}:))(?:[\w-]{12}|\w{8}(?=:))|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 
 export class Violation extends Error {
   readonly invariant: string;

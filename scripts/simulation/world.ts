@@ -198,6 +198,7 @@ export class World {
     await this.#compare(controller);
     try {
       await Promise.race([life.act(() => deployer.takeUp()), life.ended]);
+      controller.keepRecords();
     } catch (error) {
       // What it cannot take up now its successor does.
       this.story.tell(`controller ends: ${String(error)}`);
