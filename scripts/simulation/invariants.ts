@@ -53,7 +53,8 @@ export class Invariants {
   /** Shown behind fleet's back: the balancer was reloaded. */
   readonly #shownByOthers = new Set<string>();
   readonly #harmedAt = new Map<string, number>();
-  readonly #hadCurrent = new Set<string>();
+  /** By host and service: the versions that were ever current. */
+  readonly #activated = new Map<string, Set<string>>();
   readonly #lastDeployment = new Map<string, number>();
   readonly #epochs = new Map<string, number>();
   readonly #epochAtDelivery = new WeakMap<Deed, number>();
@@ -83,8 +84,10 @@ export class Invariants {
   onRename(host: SimulatedHost, to: string): void {
     if (basename(to) !== 'current') return;
     const service = basename(dirname(to));
-    this.#hadCurrent.add(`${host.name} ${service}`);
-    this.#world.story.tell(`${host.name} ${service} current ${this.currentOf(host, service)}`);
+    const key = `${host.name} ${service}`;
+    const current = this.currentOf(host, service);
+    this.#activated.set(key, (this.#activated.get(key) ?? new Set()).add(String(current)));
+    this.#world.story.tell(`${key} current ${current}`);
     this.#acts(host.name, service, 'activated');
     this.checkCurrent(host, service);
   }
@@ -114,12 +117,15 @@ export class Invariants {
     const sealed = this.#world.shelf.of(service, version).service;
     const hooks: Record<string, { repeatable: boolean } | undefined> = sealed.hooks;
     const repeatable = hooks[name]?.repeatable ?? sealed.once.find((each) => each.name === name)?.repeatable;
-    const key = `${by?.command.id} ${name}`;
+    const key = `${deploymentOf(by)} ${host.name} ${stepOf(by)} ${name}`;
     const times = (this.#completed.get(key) ?? 0) + 1;
     this.#completed.set(key, times);
     const allowed = 1 + (this.#again.get(deploymentOf(by)) ?? 0);
     if (repeatable !== true && times > allowed)
-      this.#violated('I9', `${name} of ${service} ${version} was completed ${times} times (${key})`);
+      this.#violated(
+        'I9',
+        `${name} of ${service} ${version} was completed ${times} times on ${host.name} by deployment ${deploymentOf(by)}`,
+      );
   }
 
   mayRunAgain(deployment: number): void {
@@ -128,7 +134,7 @@ export class Invariants {
 
   /** After a power cut, and whenever `current` was switched. */
   checkCurrent(host: SimulatedHost, service: string): void {
-    if (!this.#hadCurrent.has(`${host.name} ${service}`)) return;
+    if (!this.#activated.has(`${host.name} ${service}`)) return;
     const current = this.currentOf(host, service);
     if (current === undefined) {
       // A first switch that was never acknowledged may be lost.
@@ -308,7 +314,11 @@ export class Invariants {
     const elsewhere = hosts.some((each) => each.running !== version || each.notes.length > 0);
     if (exit !== 0 && !bad && !elsewhere && failure === null && state !== 'aborted')
       this.#violated('I11', `exit ${exit}, and nothing was wrong`);
-    for (const { host } of hosts) this.#checkPrevious(this.#world.hosts.get(host)!, service);
+    for (const { host: name } of hosts) {
+      const host = this.#world.hosts.get(name)!;
+      this.#checkPrevious(host, service);
+      this.#checkReleases(host, service);
+    }
   }
 
   /** Every rollback point that was acknowledged is there, after a controller has started. */
@@ -326,13 +336,29 @@ export class Invariants {
         const key = `${name} ${service}`;
         if (admin !== 'ready' && by === 'fleet' && !hidden.has(key))
           this.#violated('I5', `${name} is hidden by fleet, and nothing says why`);
+        if (admin === 'ready' && hidden.has(key))
+          this.#violated('I5', `${name} is noted as hidden by fleet, and is shown`);
       }
     for (const host of hosts.values()) {
       for (const service of this.#world.shelf.services) {
         this.checkCurrent(host, service);
         this.#checkPrevious(host, service);
+        this.#checkReleases(host, service);
         this.#checkStaging(host, service);
       }
+    }
+  }
+
+  /** What was ever made current is as it was then, or gone. */
+  #checkReleases(host: SimulatedHost, service: string): void {
+    for (const version of this.#activated.get(`${host.name} ${service}`) ?? []) {
+      const at = host.disk.seek(`${ROOT}/${service}/releases/${version}`);
+      const difference = at && this.#differenceOf(host, service, version);
+      if (difference !== undefined)
+        this.#violated(
+          'I3',
+          `${version} of ${service} on ${host.name} was active, and has changed: ${difference}`,
+        );
     }
   }
 
@@ -387,6 +413,11 @@ export class Invariants {
   #violated(invariant: string, what: string): void {
     this.#world.story.violated(invariant, what);
   }
+}
+
+/** The step that a command is of, by its id: FLEET:DEPLOYMENT:STEP, and perhaps a part. Another id for it is the same step. */
+function stepOf(by: Deed | undefined): string | undefined {
+  return by?.command.id.split(':')[2];
 }
 
 function deploymentOf(by: Deed | undefined): number {

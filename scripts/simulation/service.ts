@@ -50,7 +50,7 @@ export class Programs {
   readonly #wanted = new Map<string, Wish>();
   /** What has passed its smoke test since it was started by a command, and has not failed one since. */
   readonly #proven = new Map<string, string>();
-  /** The same, also where it has failed one since. */
+  /** What has passed the last smoke test, or single look at it, since it was started by a command. */
   readonly #passed = new Map<string, string>();
   readonly #hooks = new Set<{ killed: boolean }>();
   readonly #clock: SimulatedClock;
@@ -79,7 +79,7 @@ export class Programs {
     return wish !== undefined && this.#proven.get(service) === wish.key;
   }
 
-  /** Whether it has passed a smoke test since it was started by a command. */
+  /** Whether it runs, and was well when it was last looked at since it was started by a command. */
   hasPassed(service: string): boolean {
     const program = this.running.get(service);
     return program !== undefined && this.#passed.get(service) === program.key;
@@ -90,6 +90,7 @@ export class Programs {
     const program = this.running.get(service);
     if (!passed || program === undefined) {
       this.#proven.delete(service);
+      this.#passed.delete(service);
       return;
     }
     if (!look) this.#proven.set(service, program.key);
