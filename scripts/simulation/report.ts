@@ -1,15 +1,16 @@
 /** What a simulation did, for people. */
 import { KINDS } from './faults.ts';
 import type { Played } from './play.ts';
+import type { PlayedBy } from './players.ts';
 
-export function reportOf(fleets: readonly Played[], ms: number): string[] {
+export function reportOf(fleets: readonly PlayedBy[], ms: number): string[] {
   const deployments = fleets.reduce((sum, fleet) => sum + fleet.deployments, 0);
   const hours = fleets.reduce((sum, fleet) => sum + fleet.simulatedMs, 0) / 3_600_000;
   const perMinute = (spent: number) => (deployments / (spent / 60_000)).toFixed(0);
-  const { user, system } = process.cpuUsage();
+  const cpuMs = fleets.reduce((sum, fleet) => sum + fleet.cpuMs, 0);
   return [
     '',
-    `${deployments} deployments on ${fleets.length} fleets, ${hours.toFixed(0)} simulated hours in ${(ms / 1000).toFixed(0)} s: ${perMinute(ms)} deployments a minute, ${perMinute((user + system) / 1000)} a minute of processor time`,
+    `${deployments} deployments on ${fleets.length} fleets, ${hours.toFixed(0)} simulated hours in ${(ms / 1000).toFixed(0)} s: ${perMinute(ms)} deployments a minute, ${perMinute(cpuMs)} a minute of processor time`,
     `violated invariants: ${fleets.filter(({ violation }) => violation !== undefined).length}`,
     '',
     ...table('ended', summed(fleets.map(({ endings }) => endings))),

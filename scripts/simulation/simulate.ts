@@ -1,50 +1,62 @@
 /** Simulated deployments by the thousand: see scripts/simulate. */
 import { parseArgs } from 'node:util';
-import { type Played, play } from './play.ts';
+import { type PlayedBy, playAll, type ToPlay } from './players.ts';
 import { kindsNeverSeen, reportOf } from './report.ts';
-import { Shelf } from './shelf.ts';
 
 /** Deployments of one fleet. */
 const EACH = 25;
 /** After so many, a kind of fault that never took effect is a fault of the simulation. */
 const LONG = 10_000;
+const TELL_MS = 5000;
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
     deployments: { type: 'string' },
     minutes: { type: 'string' },
+    processes: { type: 'string', default: '1' },
+    'keep-going': { type: 'boolean', default: false },
     story: { type: 'boolean', default: false },
   },
 });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
-const wanted = values.deployments === undefined ? Number.POSITIVE_INFINITY : Number(values.deployments);
+const wanted = Number(values.deployments ?? Number.POSITIVE_INFINITY);
 const minutes = Number(values.minutes ?? (values.deployments === undefined ? 1 : Number.POSITIVE_INFINITY));
 
-const shelf = new Shelf();
 const since = performance.now();
-const fleets: Played[] = [];
+const fleets: PlayedBy[] = [];
+let begun = 0;
 let done = 0;
-process.on('unhandledRejection', (error) => {
-  console.error(`VIOLATED: a promise that nobody waits for has failed, fleet ${seed + fleets.length}`, error);
-  process.exit(1);
-});
-console.log(`seed ${seed}`);
-for (let next = seed; done < wanted && performance.now() - since < minutes * 60_000; next++) {
-  const fleet = await play(next, shelf, {
-    deployments: EACH,
-    ...(values.story ? { onLine: (line: string) => console.log(line) } : {}),
-  });
+let violations = 0;
+
+function next(): ToPlay | undefined {
+  const over = done >= wanted || performance.now() - since >= minutes * 60_000;
+  if (over || (violations > 0 && !values['keep-going'])) return undefined;
+  return { seed: seed + begun++, deployments: EACH, story: values.story };
+}
+
+function onPlayed(fleet: PlayedBy): void {
   fleets.push(fleet);
   done += fleet.deployments;
-  if (fleet.violation === undefined) continue;
+  if (fleet.violation === undefined) return;
+  violations++;
   const { invariant, message } = fleet.violation;
-  console.log(`VIOLATED ${invariant}: ${message}\n\nThe last of what happened in fleet ${next}:`);
-  for (const line of fleet.last) console.log(line);
-  console.log(`\nTo see it again: scripts/simulate --seed ${next} --deployments 1 --story`);
-  process.exitCode = 1;
-  break;
+  console.log(
+    `VIOLATED ${invariant}: ${message}\n\nThe last of what happened in fleet ${fleet.seed}:`,
+    `\n${fleet.last.join('\n')}`,
+    `\n\nTo see it again: scripts/simulate --seed ${fleet.seed} --deployments 1 --story`,
+  );
 }
+
+function tell(): void {
+  const perMinute = (done / ((performance.now() - since) / 60_000)).toFixed(0);
+  process.stderr.write(`${done} deployments, ${perMinute} a minute, violations: ${violations}\n`);
+}
+
+console.log(`seed ${seed}`);
+const telling = setInterval(tell, TELL_MS);
+await playAll(Number(values.processes), next, onPlayed).finally(() => clearInterval(telling));
+if (violations > 0) process.exitCode = 1;
 for (const kind of done < LONG ? [] : kindsNeverSeen(fleets)) {
   console.log(`not simulated: ${kind} never took effect`);
   process.exitCode = 1;

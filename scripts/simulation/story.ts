@@ -10,13 +10,9 @@ const KEPT = 60;
 const BY_CHANCE =
   /(\.json\.|\.fleet-|\.current-|staging\/|:\d+\.(?=\w{8}:))(?:[\w-]{12}|\w{8}(?=:))|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 
-export class Violation extends Error {
-  readonly invariant: string;
-  constructor(invariant: string, what: string) {
-    super(what);
-    this.name = 'Violation';
-    this.invariant = invariant;
-  }
+export interface Violation {
+  invariant: string;
+  message: string;
 }
 
 export class Story {
@@ -49,7 +45,7 @@ export class Story {
 
   violated(invariant: string, what: string): void {
     this.tell(`VIOLATED ${invariant}: ${what}`);
-    this.violation ??= new Violation(invariant, what);
+    this.violation ??= { invariant, message: what };
   }
 
   last(lines: number): string[] {
