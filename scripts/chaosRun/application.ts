@@ -1,8 +1,8 @@
 /** The service that a run deploys: its repository, with a tag for each version. */
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { command } from '../machines/commands.ts';
 import type { Random } from '../random/random.ts';
-import { command } from './commands.ts';
 
 export const SERVICE = 'chaos';
 /** As fleet.yaml has them: what may run again after an interruption. */

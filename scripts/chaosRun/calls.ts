@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { FLEET } from '../local/program.ts';
-import { CONTROLLER_URL, inside } from './namespaces.ts';
+import { CONTROLLER_URL, inside } from '../machines/namespaces.ts';
 import { now, type Recording } from './recording.ts';
 
 /** A call that watches a deployment to its end, through whatever the nemesis does meanwhile. */

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { whyNotHere } from './commands.ts';
+import { whyNotHere } from '../machines/commands.ts';
 import { Recording } from './recording.ts';
 import { report } from './report.ts';
 import { type Ended, Scenario } from './scenario.ts';

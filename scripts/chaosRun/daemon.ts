@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { PATH } from './commands.ts';
+import { PATH } from '../machines/commands.ts';
 
 const RESTART_MS = 500;
 

@@ -1,7 +1,7 @@
 /** A small disk of its own, which can be full. */
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { command, tryCommand } from './commands.ts';
+import { command, tryCommand } from '../machines/commands.ts';
 
 export class Disk {
   readonly path: string;

@@ -2,8 +2,8 @@
 import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { command } from '../machines/commands.ts';
 import { SERVICE, VERSIONS } from './application.ts';
-import { command } from './commands.ts';
 import type { World } from './world.ts';
 
 export async function keepWorld(world: World, dir: string): Promise<void> {

@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FLEET, waitUntil } from '../local/program.ts';
+import { CONTROLLER_FOR_AGENTS, CONTROLLER_PORT, inside, Namespaces } from '../machines/namespaces.ts';
 import type { Random } from '../random/random.ts';
 import { makeRepository, SERVICE } from './application.ts';
 import { Daemon } from './daemon.ts';
 import { Disk } from './disk.ts';
 import { adminSocket, BACKEND, lookAtServers, writeConfiguration } from './haproxy.ts';
-import { CONTROLLER_FOR_AGENTS, CONTROLLER_PORT, inside, Namespaces } from './namespaces.ts';
 import { now, type Recording } from './recording.ts';
 
 /** Of each batch. */

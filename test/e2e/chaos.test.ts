@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { tryCommand, whyNotHere } from '../../scripts/chaosRun/commands.ts';
 import { startProgram } from '../../scripts/local/program.ts';
+import { tryCommand, whyNotHere } from '../../scripts/machines/commands.ts';
 import { commandLines } from '../fixtures/processes.ts';
 
 t.setTimeout(600_000);

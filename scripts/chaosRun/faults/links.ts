@@ -1,8 +1,8 @@
 /** Links that are cut, lose, delay or reset what goes over them: by the packet filter of the namespace they lead to. */
 
+import { command, tryCommand } from '../../machines/commands.ts';
+import { BRIDGE, CONTROLLER_PORT, INTERFACE, inside } from '../../machines/namespaces.ts';
 import type { Random } from '../../random/random.ts';
-import { command, tryCommand } from '../commands.ts';
-import { BRIDGE, CONTROLLER_PORT, INTERFACE, inside } from '../namespaces.ts';
 import type { Host, World } from '../world.ts';
 import type { Fault } from './fault.ts';
 

@@ -1,9 +1,9 @@
 /** Programs that die, are stopped, or stand still. */
 
+import { kill } from '../../machines/namespaces.ts';
 import type { Random } from '../../random/random.ts';
 import type { Calls } from '../calls.ts';
 import type { Daemon } from '../daemon.ts';
-import { kill } from '../namespaces.ts';
 import type { Host, World } from '../world.ts';
 import type { Fault } from './fault.ts';
 
