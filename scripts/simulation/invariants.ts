@@ -61,6 +61,10 @@ export class Invariants {
   readonly #completed = new Map<string, number>();
   /** By deployment: how often a person said that an interrupted hook is to run again. */
   readonly #again = new Map<number, number>();
+  /** Retries, by what they retry. */
+  readonly #retries = new Map<number, number>();
+  /** By deployment: the hosts that need no retry. */
+  readonly #succeeded = new Map<number, Set<string>>();
   readonly #reports = new Map<string, Seen>();
   /** By host and service: the versions that were verified, oldest first. */
   readonly #verified = new Map<string, string[]>();
@@ -130,6 +134,10 @@ export class Invariants {
 
   mayRunAgain(deployment: number): void {
     this.#again.set(deployment, (this.#again.get(deployment) ?? 0) + 1);
+  }
+
+  retried(of: number, by: number): void {
+    this.#retries.set(by, of);
   }
 
   /** After a power cut, and whenever `current` was switched. */
@@ -310,6 +318,7 @@ export class Invariants {
       if (exit === 5 && course !== undefined && seen?.report.running !== course.before.get(host))
         this.#violated('I11', `exit 5, and ${host} runs ${seen?.report.running}`);
     }
+    this.#checkRetry(recap);
     const bad = hosts.some((each) => each.failed + each.unreachable + each.skipped + each.rescued > 0);
     const elsewhere = hosts.some((each) => each.running !== version || each.notes.length > 0);
     if (exit !== 0 && !bad && !elsewhere && failure === null && state !== 'aborted')
@@ -319,6 +328,21 @@ export class Invariants {
       this.#checkPrevious(host, service);
       this.#checkReleases(host, service);
     }
+  }
+
+  /** A retry takes the hosts that did not succeed, and no others. */
+  #checkRetry({ deployment, hosts, service, version }: Recap): void {
+    const succeeded = new Set<string>();
+    for (const { host, failed, unreachable, skipped, rescued, running, notes } of hosts) {
+      const report = this.#reports.get(`${host} ${service}`)?.report;
+      const runs = running === version && report?.current === version && report.state === 'running';
+      if (runs && failed + unreachable + skipped + rescued + notes.length === 0) succeeded.add(host);
+    }
+    this.#succeeded.set(deployment, succeeded);
+    const of = this.#retries.get(deployment) ?? 0;
+    for (const { host } of hosts)
+      if (this.#succeeded.get(of)?.has(host))
+        this.#violated('I11', `deployment ${deployment} retries ${of} on ${host}, which had succeeded`);
   }
 
   /** Every rollback point that was acknowledged is there, after a controller has started. */

@@ -89,7 +89,8 @@ async function operate(world: World): Promise<void> {
   else if (kind < 8) await world.ask(`rollback ${service}`, (deployer) => deployer.rollback(request, 'bob'));
   else {
     const last = world.recaps.at(-1)?.deployment ?? 1;
-    await world.ask(`retry ${last}`, (deployer) => deployer.retry(last, 'ann'));
+    const retry = await world.ask(`retry ${last}`, (deployer) => deployer.retry(last, 'ann'));
+    if (typeof retry === 'number') world.invariants.retried(last, retry);
   }
 }
 
