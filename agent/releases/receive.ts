@@ -57,7 +57,7 @@ export function createReceiver(
       });
     } catch (error) {
       await handle.close();
-      throw error;
+      throw diskError(error, part.path);
     }
   };
 }
