@@ -21,6 +21,7 @@ import { logHandlers } from './handlers/log.ts';
 import { releaseHandlers } from './handlers/release.ts';
 import { stepHandlers } from './handlers/step.ts';
 import type { Host } from './host.ts';
+import { guarded } from './policy/guard.ts';
 import { openJournal } from './releases/journal.ts';
 import { homeOf, listServices } from './releases/layout.ts';
 import { createReceiver } from './releases/receive.ts';
@@ -63,12 +64,12 @@ export async function openAgent(host: Host, { labels, ...data }: AgentData): Pro
   const commands = createCommands({ journal, epochs, log });
   await putInOrder(host);
   return {
-    handlers: {
+    handlers: guarded(host.policy, {
       ...releaseHandlers(host, commands),
       ...stepHandlers(host, commands),
       ...checkHandlers(host),
       ...logHandlers(host),
-    },
+    }),
     receive: createReceiver(root, disk),
     commands,
     hello: () => sayHello(host, labels, epochs),

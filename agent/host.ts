@@ -4,6 +4,7 @@ import type { run } from '@fleet/process/run.ts';
 import type { Run } from '@fleet/protocol/service.ts';
 import type { Logger } from 'pino';
 import type { Disk } from './disk/disk.ts';
+import type { Policy } from './policy/policy.ts';
 import type { Supervisor } from './supervisors/supervisor.ts';
 
 export interface Host {
@@ -12,6 +13,8 @@ export interface Host {
   instance: string;
   /** Releases go to ROOT/SERVICE/releases/VERSION. */
   root: string;
+  /** What agent.yaml lets be done here. */
+  policy: Policy;
   disk: Disk;
   /** Runs a hook. */
   run: typeof run;

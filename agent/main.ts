@@ -9,6 +9,7 @@ import { HELP, readSettings } from './config/config.ts';
 import { takeDataDirectory } from './config/data.ts';
 import { realDisk } from './disk/disk.ts';
 import { makeDirectory } from './disk/durable.ts';
+import { createPolicy } from './policy/policy.ts';
 import { endServices } from './steps/endServices.ts';
 import { endLeftovers } from './steps/leftovers.ts';
 import { supervisorFor } from './supervisors/kinds.ts';
@@ -34,12 +35,16 @@ export async function main(argv: string[]): Promise<void> {
 
   await makeDirectory(realDisk, settings.root, 0o755);
   const root = await realpath(settings.root);
+  const { host: name, policy: config, file } = settings;
+  const policy = createPolicy({ host: name, root, joined: false, config, file });
+  policy.admitLabels(settings.labels);
   const data = await takeDataDirectory(settings.data);
   try {
     const host = {
-      name: settings.host,
+      name,
       instance: data.instance,
       root,
+      policy,
       disk: realDisk,
       run,
       endLeftovers,

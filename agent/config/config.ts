@@ -30,6 +30,9 @@ export interface AgentSettings {
   root: string;
   data: string;
   labels: AgentConfig['labels'];
+  policy: AgentConfig['policy'];
+  /** agent.yaml, where there is one. */
+  file: string | undefined;
   endServices: boolean;
 }
 
@@ -49,7 +52,7 @@ export async function readSettings(argv: string[]): Promise<AgentSettings | 'hel
     const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
     throw new FleetError('bad_config', problems.join('\n'), { next: '`fleet agent --help` shows the form.' });
   }
-  const { host, controller, labels } = result.data;
+  const { host, controller, labels, policy } = result.data;
   const root = resolve(result.data.root);
   return {
     host,
@@ -57,6 +60,8 @@ export async function readSettings(argv: string[]): Promise<AgentSettings | 'hel
     root,
     data: resolve(result.data.data ?? `${root}/.agent`),
     labels,
+    policy,
+    file: flags.config,
     endServices: flags['end-services'] ?? false,
   };
 }

@@ -20,6 +20,8 @@ export interface Disk {
   /** With `recursive`, resolves with the topmost directory that was made. */
   mkdir(path: string, options?: { recursive?: boolean; mode?: number }): Promise<string | undefined>;
   symlink(target: string, path: string): Promise<void>;
+  /** Of a link, the link's own owner. */
+  lchown(path: string, uid: number, gid: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options?: { recursive?: boolean; force?: boolean }): Promise<void>;
   /** Copies a tree; links stay as they are. */
@@ -37,6 +39,7 @@ interface Named {
 interface Stat {
   size: number;
   mtimeMs: number;
+  uid: number;
   isDirectory(): boolean;
   isSymbolicLink(): boolean;
 }

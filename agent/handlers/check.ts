@@ -5,7 +5,7 @@ import type { Host } from '../host.ts';
 import { type Home, homeOf } from '../releases/layout.ts';
 import { requireRelease } from '../releases/release.ts';
 import { stateOf } from '../steps/report.ts';
-import { environmentOf } from '../steps/runtime.ts';
+import { environmentOf, openRuntime } from '../steps/runtime.ts';
 import { valuesFor } from '../steps/values.ts';
 
 export function checkHandlers(host: Host): Pick<Handlers<AgentMethods>, 'check.smoke'> {
@@ -16,8 +16,10 @@ export function checkHandlers(host: Host): Pick<Handlers<AgentMethods>, 'check.s
       const values = valuesFor(release.service, version, given);
       const checks = release.service.smoke.filter(({ name }) => !skip.includes(name));
       if (checks.length === 0) return { results: [await checkRunning(host, home, version)] };
-      const environment = environmentOf({ host, home, release, values });
-      const context = { values, cwd: release.directory, environment, signal };
+      await host.policy.admitHooks(release.service);
+      const runtime = await openRuntime({ host, home, release, values });
+      const { user } = runtime;
+      const context = { values, cwd: release.directory, environment: environmentOf(runtime), user, signal };
       const run = () => host.runChecks(checks, context, { onceOnly });
       return { results: await passing('agent.local_smoke', run) };
     },

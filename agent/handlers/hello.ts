@@ -22,6 +22,7 @@ export async function sayHello(
     host: host.name,
     instance: host.instance,
     labels,
+    policy: host.policy.told,
     epochs: epochs.highest(),
     platform: `${process.platform}-${process.arch}`,
     bootId: bootId(),

@@ -19,7 +19,9 @@ export function releaseHandlers(
     'release.offer': (offer) =>
       commands.observe('release.offer', offer, () => considerOffer(home(offer.service), offer)),
     'release.commit': (request) =>
-      commands.perform('release.commit', request, () => commitRelease(home(request.service), request)),
+      commands.perform('release.commit', request, () =>
+        commitRelease(home(request.service), request, host.policy),
+      ),
     'release.activate': (request) =>
       commands.perform('release.activate', request, (entry) =>
         activateRelease(home(request.service), request, entry, host.clock),

@@ -3,11 +3,13 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import { passing } from '@fleet/process/points.ts';
+import type { User } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import { type Service, service as sealedService } from '@fleet/protocol/service.ts';
 import { ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
+import type { Policy } from '../policy/policy.ts';
 import {
   type Home,
   makeHome,
@@ -28,6 +30,7 @@ type Commit = Request<AgentMethods, 'release.commit'>;
 export async function commitRelease(
   home: Home,
   { version, identity }: Commit,
+  policy: Policy,
 ): Promise<Reply<AgentMethods, 'release.commit'>> {
   const there = await findRelease(home, version);
   if (there?.identity === identity) {
@@ -40,6 +43,9 @@ export async function commitRelease(
   await makeHome(home);
   await clearStaging(home);
   const { manifest, bytes } = await readManifest(home, version, identity);
+  const service = decodeSealed(manifest);
+  await policy.admitHooks(service);
+  const user = await policy.userOf(home.service);
   const artifact = partPath(home, version, 'artifact', manifest.artifact.sha256);
   if ((await ifThere(disk.stat(artifact)))?.size !== manifest.artifact.size)
     throw notWhole(home, version, 'artifact');
@@ -47,7 +53,7 @@ export async function commitRelease(
   const tree = join(home.staging, randomName());
   try {
     await passing('agent.unpacked', () => disk.unpack({ artifact, manifest, into: tree }));
-    await publish(home, manifest, bytes, tree);
+    await publish(home, { manifest, bytes, tree, shared: service.shared, user });
   } catch (error) {
     await disk.rm(tree, { recursive: true, force: true });
     // Bytes that are not what they should be are of no use to a next try.
@@ -64,13 +70,21 @@ export async function finishCommit(home: Home, version: string): Promise<void> {
   await removeParts(home, version);
 }
 
-async function publish(home: Home, manifest: Manifest, bytes: Buffer, tree: string): Promise<void> {
+interface Unpacked {
+  manifest: Manifest;
+  /** The manifest's own. */
+  bytes: Buffer;
+  tree: string;
+  shared: string[];
+  user: User | undefined;
+}
+
+async function publish(home: Home, { manifest, bytes, tree, shared, user }: Unpacked): Promise<void> {
   const { disk } = home;
   const { version, identity, sealed } = manifest;
-  const { shared } = decodeSealed(manifest);
   const kept: Sealed = { identity, sealed };
   const stats = await passing('agent.tree_ok', () => disk.recordStats(tree, manifest));
-  await linkShared(home, version, tree, shared);
+  await linkShared(home, version, tree, shared, user);
   await passing('agent.synced', async () => {
     await writeDurably(disk, manifestPath(home, version), bytes);
     await writeDurably(disk, statsPath(home, version), JSON.stringify(stats));

@@ -2,6 +2,7 @@
  * Paths that outlive releases. ROOT/SERVICE/shared/PATH holds them, and each release has a relative link in their place.
  */
 import { dirname, join, posix, relative } from 'node:path';
+import type { User } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Disk } from '../disk/disk.ts';
 import { ifThere, makeDirectory, randomName, syncPath, syncTree } from '../disk/durable.ts';
@@ -26,19 +27,29 @@ export function sharedPaths(written: string[]): string[] {
 
 /**
  * Links every shared path into `tree`, the unpacked release that will be `version`. What a release brings is the first
- * content of a path that is not there yet; later releases find what the service has made of it.
+ * content of a path that is not there yet; later releases find what the service has made of it. It belongs to `user`, where the
+ * service runs as another one than the agent.
  */
-export async function linkShared(home: Home, version: string, tree: string, shared: string[]): Promise<void> {
+export async function linkShared(
+  home: Home,
+  version: string,
+  tree: string,
+  shared: string[],
+  user?: User,
+): Promise<void> {
   const { disk } = home;
   for (const path of sharedPaths(shared)) {
     const kept = join(home.shared, path);
     const packed = join(tree, path);
     await makeWay(disk, tree, path);
-    await makeDirectory(disk, dirname(kept), 0o755);
+    await makeWay(disk, home.shared, path);
     if (!(await ifThere(disk.lstat(kept)))) {
-      if (await ifThere(disk.lstat(packed)))
-        await copyDurably(disk, packed, kept, join(home.shared, `${UNFINISHED}${randomName()}`));
-      else await disk.mkdir(kept);
+      const made = join(home.shared, `${UNFINISHED}${randomName()}`);
+      if (await ifThere(disk.lstat(packed))) await copyDurably(disk, packed, kept, made, user);
+      else {
+        await disk.mkdir(kept);
+        if (user !== undefined) await giveTree(disk, kept, user);
+      }
       await syncPath(disk, dirname(kept));
     }
     await disk.rm(packed, { recursive: true, force: true });
@@ -65,17 +76,20 @@ export async function findUnlinked(
   return undefined;
 }
 
-/** Directories on the way to a shared path. A link there would lead the agent elsewhere, so it is refused. */
+/**
+ * Directories on the way to a shared path. A link there would lead the agent elsewhere, so it is refused; and so is a directory
+ * of somebody else, who could put a link there at any moment.
+ */
 async function makeWay(disk: Disk, tree: string, path: string): Promise<void> {
   let at = tree;
   for (const name of posix.dirname(path).split('/')) {
     at = join(at, name);
     const found = await ifThere(disk.lstat(at));
     if (found === undefined) await makeDirectory(disk, at, 0o755);
-    else if (!found.isDirectory())
+    else if (!found.isDirectory() || found.uid !== ownUid())
       throw new FleetError(
         'bad_archive',
-        `the shared path ${path} goes through ${name}, which is no directory`,
+        `the shared path ${path} goes through ${name}, which is no directory of the agent’s own`,
         {
           next: 'Name another path below `shared` in fleet.yaml, or pack a directory there.',
         },
@@ -87,7 +101,13 @@ async function makeWay(disk: Disk, tree: string, path: string): Promise<void> {
 export const UNFINISHED = '.fleet-';
 
 /** shared/ may be a disk of its own, so this copies; the name appears when the copy is whole. */
-async function copyDurably(disk: Disk, from: string, to: string, temporary: string): Promise<void> {
+async function copyDurably(
+  disk: Disk,
+  from: string,
+  to: string,
+  temporary: string,
+  user: User | undefined,
+): Promise<void> {
   try {
     await disk.cp(from, temporary, {
       recursive: true,
@@ -95,10 +115,22 @@ async function copyDurably(disk: Disk, from: string, to: string, temporary: stri
       errorOnExist: true,
       force: false,
     });
+    if (user !== undefined) await giveTree(disk, temporary, user);
     await syncTree(disk, temporary);
     await disk.rename(temporary, to);
   } catch (error) {
     await disk.rm(temporary, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** What is in a directory before the directory itself: until that is given too, nobody but the agent can change what is in it. */
+async function giveTree(disk: Disk, path: string, user: User): Promise<void> {
+  if ((await disk.lstat(path)).isDirectory())
+    for (const name of await disk.readdir(path)) await giveTree(disk, join(path, name), user);
+  await disk.lchown(path, user.uid, user.gid);
+}
+
+function ownUid(): number | undefined {
+  return process.getuid?.();
 }

@@ -10,18 +10,20 @@ import { argvOf, environmentOf, type Runtime } from './runtime.ts';
 
 /** Runs it once for this command, however often the command is done. Throws `hook_failed` and `hook_interrupted`. */
 export function runHook(runtime: Runtime, name: string, hook: Hook, entry: Entry): Promise<Ran> {
-  const { host, home, release } = runtime;
+  const { host, home, release, user } = runtime;
   const once = {
     version: release.version,
     skipped: noted(`${name} was not run again: a person decided that it counts as done\n`),
   };
   return entry.part(name, { repeatable: hook.repeatable, once }, async () => {
+    await host.policy.admitHooks(release.service);
     const argv = argvOf(runtime, hook.command);
     const ended = await passing('agent.pre_hook', () =>
       host.run({
         argv,
         cwd: release.directory,
         env: { ...environmentOf(runtime), [HOOK]: host.instance },
+        user,
         timeoutMs: hook.timeout,
         signal: host.leaving,
       }),

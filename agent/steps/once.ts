@@ -6,6 +6,7 @@ import type { Entry } from '../releases/journal.ts';
 import type { Home } from '../releases/layout.ts';
 import { requireRelease } from '../releases/release.ts';
 import { runHook } from './hooks.ts';
+import { openRuntime } from './runtime.ts';
 import { valuesFor } from './values.ts';
 
 type Once = Request<AgentMethods, 'step.once'>;
@@ -24,5 +25,5 @@ export async function runOnce(
     throw new FleetError('bad_request', `${home.service} ${version} has no once step ${name}`, {
       data: { known: release.service.once.map((once) => once.name) },
     });
-  return runHook({ host, home, release, values }, name, step, entry);
+  return runHook(await openRuntime({ host, home, release, values }), name, step, entry);
 }

@@ -7,7 +7,7 @@ import { orderedReleases } from '../releases/activate.ts';
 import { type Home, readCurrent } from '../releases/layout.ts';
 import { findRelease } from '../releases/release.ts';
 import { readStarted } from '../releases/started.ts';
-import { instanceOf } from './runtime.ts';
+import { instanceOf, openRuntime } from './runtime.ts';
 
 export async function reportService(host: Host, home: Home): Promise<Reply<AgentMethods, 'step.report'>> {
   const current = await readCurrent(home).catch(noneWhereNoLink);
@@ -41,6 +41,6 @@ export async function stateOf(
   const { version, values } = started;
   const release = await findRelease(home, version);
   if (!release) return { state: 'unknown', version };
-  const instance = instanceOf({ host, home, release, values });
+  const instance = instanceOf(await openRuntime({ host, home, release, values }));
   return { state: await host.supervisorFor(instance.run).status(instance), version };
 }

@@ -1,6 +1,7 @@
 /** Restarts on a simulated host: real files and a real journal, programs that are only told of, and a crash at every point. */
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { policyConfig } from '@fleet/config/agent.ts';
 import type { Ended } from '@fleet/process/run.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import t, { type Test } from 'tap';
@@ -8,6 +9,7 @@ import { type Commands, createCommands } from '../commands/commands.ts';
 import { openEpochs } from '../commands/epochs.ts';
 import { realDisk } from '../disk/disk.ts';
 import type { Host } from '../host.ts';
+import { createPolicy } from '../policy/policy.ts';
 import { openJournal } from '../releases/journal.ts';
 import { type Home, homeOf, makeHome, releaseDirectory, sealedPath } from '../releases/layout.ts';
 import { writeStarted } from '../releases/started.ts';
@@ -87,6 +89,10 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
     name: 'web-1',
     instance: 'simulated',
     root: world.root,
+    policy: createPolicy({
+      ...{ host: 'web-1', root: world.root, joined: false },
+      config: policyConfig.parse({}),
+    }),
     disk: realDisk,
     run: ({ argv, env }) => act(`${argv[0]} ${env.FLEET_VERSION}`, () => ended),
     endLeftovers: () => 0,

@@ -10,7 +10,7 @@ import { requireRelease } from '../releases/release.ts';
 import { writeStarted } from '../releases/started.ts';
 import { runHook } from './hooks.ts';
 import { joined, type Ran, timed } from './ran.ts';
-import { instanceOf, type Runtime } from './runtime.ts';
+import { instanceOf, openRuntime, type Runtime } from './runtime.ts';
 import { stopRunning } from './stop.ts';
 import { valuesFor } from './values.ts';
 
@@ -35,10 +35,11 @@ export async function restartService(
       },
     );
 
+  const runtime = await openRuntime({ host, home, release, values });
   const stopped = await entry.part('stop', { repeatable: true }, () =>
     stopRunning(host, home, entry, { lenient: lenientStop, replaced: true }),
   );
-  const started = await startRelease({ host, home, release, values }, entry);
+  const started = await startRelease(runtime, entry);
   return {
     changed: true,
     output: joined([...stopped.ran, ...started]).output,

@@ -1,4 +1,5 @@
 /** A version with its values on this host: what its programs are started with. */
+import { type User, userEnvironment } from '@fleet/process/user.ts';
 import { substitute } from '@fleet/protocol/service.ts';
 import type { Host } from '../host.ts';
 import type { Home } from '../releases/layout.ts';
@@ -11,6 +12,13 @@ export interface Runtime {
   release: Release;
   /** Every declared variable, and VERSION: see valuesFor. */
   values: Readonly<Record<string, string>>;
+  /** Whom its programs run as; undefined for the agent's own user. */
+  user: User | undefined;
+}
+
+/** Throws `policy_refused` where agent.yaml does not say as whom the service runs, or there is no such user. */
+export async function openRuntime(parts: Omit<Runtime, 'user'>): Promise<Runtime> {
+  return { ...parts, user: await parts.host.policy.userOf(parts.home.service) };
 }
 
 export function argvOf({ values }: Pick<Runtime, 'values'>, argv: string[]): string[] {
@@ -18,10 +26,11 @@ export function argvOf({ values }: Pick<Runtime, 'values'>, argv: string[]): str
 }
 
 /** The same for the service, its hooks and its checks. */
-export function environmentOf({ host, home, release, values }: Runtime): Record<string, string> {
+export function environmentOf({ host, home, release, values, user }: Runtime): Record<string, string> {
   const own = Object.entries(release.service.run.environment);
   return {
     ...host.environment,
+    ...(user && userEnvironment(user)),
     ...Object.fromEntries(own.map(([name, element]) => [name, substitute(element, values)])),
     FLEET_SERVICE: home.service,
     FLEET_VERSION: release.version,
@@ -30,7 +39,7 @@ export function environmentOf({ host, home, release, values }: Runtime): Record<
 }
 
 export function instanceOf(runtime: Runtime): Instance {
-  const { home, release } = runtime;
+  const { home, release, user } = runtime;
   return {
     service: home.service,
     version: release.version,
@@ -39,5 +48,6 @@ export function instanceOf(runtime: Runtime): Instance {
     run: release.service.run,
     argvOf: (argv) => argvOf(runtime, argv),
     environment: environmentOf(runtime),
+    user,
   };
 }

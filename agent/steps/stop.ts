@@ -9,7 +9,7 @@ import { findRelease, requireRelease } from '../releases/release.ts';
 import { readStarted, writeStarted } from '../releases/started.ts';
 import { runHook } from './hooks.ts';
 import { noted, type Ran, timed } from './ran.ts';
-import { instanceOf, type Runtime } from './runtime.ts';
+import { instanceOf, openRuntime } from './runtime.ts';
 
 export interface Stopped {
   /** Whether anything ran. */
@@ -40,7 +40,7 @@ export async function stopRunning(
   const release = replaced ? await findRelease(home, version) : await requireRelease(home, version);
   if (!release)
     return { changed: true, ran: [noted(`${version} is no longer on the disk: its hooks were not run\n`)] };
-  const runtime: Runtime = { host, home, release, values };
+  const runtime = await openRuntime({ host, home, release, values });
   const { hooks, run } = release.service;
   const supervisor = host.supervisorFor(run);
   const instance = instanceOf(runtime);

@@ -59,11 +59,12 @@ async function bringUp(spec: CommandSpec): Promise<void> {
   throw failure('start_failed', spec, 'start', ended, 'but its status does not say that it runs');
 }
 
-function act({ run: commands, release, environment }: CommandSpec, verb: Verb): Promise<Ended> {
+function act({ run: commands, release, environment, user }: CommandSpec, verb: Verb): Promise<Ended> {
   return run({
     argv: commands[verb],
     cwd: release,
     env: environment,
+    user,
     timeoutMs: commands.timeout,
     leavesDaemons: verb === 'start',
   });

@@ -1,6 +1,6 @@
 /** Starting the shim of a service, in a session of its own, so that it lives on when the agent does not. */
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { chownSync, closeSync, existsSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { MARKER } from '@fleet/process/ending.ts';
 import { cleanEnvironment } from '@fleet/process/environment.ts';
 import { makeNamedPipe } from '@fleet/process/pipe.ts';
+import type { User } from '@fleet/process/user.ts';
 import type { Report } from './state.ts';
 
 const SHIM = fileURLToPath(new URL('./shim.mjs', import.meta.url));
@@ -16,9 +17,10 @@ const LEAN = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-s
 const REPORT_MS = 10_000;
 
 /** Resolves when the program of spec.json is up, or has ended at once; then the shim starts it again until it is stopped. */
-export async function launchShim(home: string): Promise<Report> {
+export async function launchShim(home: string, user: User | undefined): Promise<Report> {
   const output = join(home, 'output');
   if (!existsSync(output)) await makeNamedPipe(output);
+  chownSync(output, user?.uid ?? process.getuid!(), user?.gid ?? process.getgid!());
   const complaints = join(home, 'shim.log');
   const stderr = openSync(complaints, 'w', 0o600);
   const shim = spawn(process.execPath, [...LEAN, SHIM, home], {

@@ -29,7 +29,7 @@ export const processSupervisor: Supervisor<RunOf<'process'>> = {
     await mkdir(home, { recursive: true, mode: 0o700 });
     const { cursor } = await readLog(home, { lines: 1 });
     await want(home, spec);
-    const report = await launchShim(home);
+    const report = await launchShim(home, spec.user);
     if (report.up) return;
     await stop(instance);
     throw await startFailed(spec, home, report, cursor);
@@ -43,7 +43,7 @@ export async function reviveProcess(home: string, spec: ProcessSpec): Promise<bo
   const state = await readState(home);
   if (state && lives(state.shim)) return false;
   await endOrphan(home, spec.run.stop);
-  await launchShim(home);
+  await launchShim(home, spec.user);
   return true;
 }
 

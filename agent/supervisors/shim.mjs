@@ -64,7 +64,7 @@ remember({});
 launch();
 
 function launch() {
-  const [program = '', ...args] = spec.run.command;
+  const [program = '', ...args] = [...(spec.prefix ?? []), ...spec.run.command];
   let ended = false;
   /** @param {import('./state.ts').ProgramEnd} how */
   const over = (how) => {

@@ -6,6 +6,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { bootId } from '@fleet/process/proc.ts';
+import { launchAs, type User } from '@fleet/process/user.ts';
 import type { Run, RunOf } from '@fleet/protocol/service.ts';
 import { realDisk } from '../disk/disk.ts';
 import { ifThere, syncPath, writeDurably } from '../disk/durable.ts';
@@ -18,10 +19,15 @@ export interface Spec<R extends Run = Run> {
   /** With values in the place of variables. */
   run: R;
   environment: Record<string, string>;
+  /** Whom its programs run as, if not the agent's own user. */
+  user?: User | undefined;
   /** The boot that it was started in. */
   boot: string;
 }
-export type ProcessSpec = Spec<RunOf<'process'>>;
+/** For a shim, which knows of users no more than this: what comes before the program, and what is in its environment then. */
+export interface ProcessSpec extends Spec<RunOf<'process'>> {
+  prefix?: string[];
+}
 export type CommandSpec = Spec<RunOf<'command'>>;
 
 const pathOf = (home: string) => join(home, 'spec.json');
@@ -46,7 +52,13 @@ export function isWanted(spec: Spec, found: Spec | undefined): boolean {
 }
 
 export function processSpecOf({ argvOf, ...instance }: Instance<RunOf<'process'>>): ProcessSpec {
-  return { ...recipeOf(instance), run: { ...instance.run, command: argvOf(instance.run.command) } };
+  const { user, environment } = instance;
+  const launch = user && launchAs(user, environment);
+  return {
+    ...recipeOf(instance),
+    ...launch,
+    run: { ...instance.run, command: argvOf(instance.run.command) },
+  };
 }
 
 export function commandSpecOf({ argvOf, ...instance }: Instance<RunOf<'command'>>): CommandSpec {
@@ -55,6 +67,6 @@ export function commandSpecOf({ argvOf, ...instance }: Instance<RunOf<'command'>
   return { ...recipeOf(instance), run: { ...run, ...resolved } };
 }
 
-function recipeOf({ service, version, release, environment }: Omit<Instance, 'argvOf'>) {
-  return { service, version, release, environment, boot: bootId() };
+function recipeOf({ service, version, release, environment, user }: Omit<Instance, 'argvOf'>) {
+  return { service, version, release, environment, ...(user && { user }), boot: bootId() };
 }

@@ -1,4 +1,5 @@
 /** Starting, stopping and asking after a service on this host. */
+import type { User } from '@fleet/process/user.ts';
 import type { ServiceState } from '@fleet/protocol/messages/step.ts';
 import type { Run } from '@fleet/protocol/service.ts';
 
@@ -15,6 +16,8 @@ export interface Instance<R extends Run = Run> {
   argvOf(argv: string[]): string[];
   /** The whole environment of its programs. */
   environment: Record<string, string>;
+  /** Whom they run as; undefined for the agent's own user. */
+  user?: User | undefined;
 }
 
 /**

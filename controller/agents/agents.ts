@@ -15,6 +15,7 @@ import {
   type Reply,
   type Request,
 } from '@fleet/protocol/messages/methods.ts';
+import type { ToldPolicy } from '@fleet/protocol/policy.ts';
 import { nameInUse, stopping, unreachable, withHost } from './errors.ts';
 import { agreedProtocol } from './protocol.ts';
 
@@ -52,6 +53,8 @@ export interface Agents {
   ): Promise<Reply<AgentMethods, K>>;
   send(host: string, sending: Parameters<AgentSession['send']>[0]): Promise<void>;
   isConnected(host: string): boolean;
+  /** What a connected host says that its agent.yaml lets be done on it. */
+  policyOf(host: string): ToldPolicy | undefined;
   /** Resolves at once for a host that is connected. Throws `unreachable` when `signal` fires first. */
   whenConnected(host: string, signal: AbortSignal): Promise<void>;
   /** What a connected host said last. */
@@ -164,6 +167,7 @@ export function createAgents(options: AgentsOptions): Agents {
   return {
     ask: (host, method, body, options) => withHost(host, () => sessionOf(host).ask(method, body, options)),
     send: (host, sending) => withHost(host, () => sessionOf(host).send(sending)),
+    policyOf: (host) => (connections.get(host)?.connected ? connections.get(host)?.hello.policy : undefined),
     isConnected: (host) => connections.get(host)?.connected ?? false,
     hello: (host) => (connections.get(host)?.connected ? connections.get(host)?.hello : undefined),
     async whenConnected(host, signal) {

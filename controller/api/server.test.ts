@@ -70,6 +70,7 @@ const errorForm = z.strictObject({
 const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Asked, 'method'> }> = {
   'status.show': { good: { path: '/api/status?service=segmenter' } },
   'hosts.list': { good: { path: '/api/hosts' } },
+  'hosts.show': { good: { path: '/api/hosts/a' }, unknown: { path: '/api/hosts/nobody' } },
   'hosts.forget': { good: { path: '/api/hosts/c' }, unknown: { path: '/api/hosts/nobody' } },
   'logs.read': {
     good: { path: '/api/services/segmenter/hosts/a/log?lines=5' },

@@ -3,6 +3,7 @@ import type { Balancer } from '@fleet/balancers/balancer.ts';
 import type { StepKind } from '@fleet/protocol/api/plans.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
+import type { ToldPolicy } from '@fleet/protocol/policy.ts';
 import type { FleetConfig } from '../config/config.ts';
 import type { DeploymentRecord } from '../store/deployments.ts';
 import type { Alongside } from '../store/events.ts';
@@ -17,6 +18,8 @@ import type { Turns } from './turns.ts';
 /** The connected agents, as far as a deployment uses them. */
 export interface Agents {
   isConnected(host: string): boolean;
+  /** What a connected host says that its agent.yaml lets be done on it. */
+  policyOf(host: string): ToldPolicy | undefined;
   whenConnected(host: string, signal: AbortSignal): Promise<void>;
   ask<K extends keyof AgentMethods>(
     host: string,

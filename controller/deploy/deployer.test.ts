@@ -55,6 +55,38 @@ t.test('what does not exist is refused before anything is stored', async (t) => 
   t.strictSame(await store.locks.list(), []);
 });
 
+t.test(
+  'a host that does not take the service, by its own word, is refused before anything is stored',
+  async (t) => {
+    const fleet = await makeFleet(t);
+    const { deployer, store } = await fleet.controller();
+    const policy = { user: 'root', root: '/srv/fleet', services: ['cubed-*'], runAs: { '*': 'self' } };
+    fleet.agents.of('b').policy = { ...policy, rootHooks: false, labels: {} };
+    const refused = {
+      code: 'policy_refused',
+      message: /b takes only cubed-\*$/,
+      next: /fleet hosts show b.*services/,
+    };
+    await t.rejects(deployer.start(asked, 'ann'), refused);
+    await t.rejects(deployer.plan(asked), refused);
+    await t.rejects(deployer.rollback({ service: SERVICE, to: OLD, skipChecks: [] }, 'ann'), refused);
+    t.equal((await store.deployments.list({ limit: 10 })).length, 1);
+    fleet.agents.of('b').policy = { ...policy, services: ['seg*'], runAs: {}, rootHooks: false, labels: {} };
+    await t.rejects(deployer.plan(asked), {
+      code: 'policy_refused',
+      message: /b does not say as which user/,
+    });
+    fleet.agents.of('b').policy = {
+      ...policy,
+      services: ['seg*'],
+      runAs: { [SERVICE]: 'app' },
+      rootHooks: false,
+      labels: {},
+    };
+    t.equal((await deployer.plan(asked)).version, NEW);
+  },
+);
+
 t.test('one deployment of a service at a time', async (t) => {
   const fleet = await makeFleet(t);
   const { deployer } = await fleet.controller();

@@ -6,6 +6,7 @@ import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import { streamName } from '@fleet/protocol/messages/release.ts';
+import type { ToldPolicy } from '@fleet/protocol/policy.ts';
 import type { Clock } from './clock.ts';
 import type { Agents } from './context.ts';
 
@@ -30,6 +31,7 @@ export interface FakeHost {
   received: Map<string, number>;
   /** What the last removal of old releases had to leave, however old. */
   kept: string[];
+  policy?: ToldPolicy;
 }
 
 /** Something that goes wrong on a host when it is asked something. */
@@ -113,6 +115,10 @@ export class FakeAgents implements Agents {
 
   isConnected(host: string): boolean {
     return this.hosts.get(host)?.connected ?? false;
+  }
+
+  policyOf(host: string): ToldPolicy | undefined {
+    return this.hosts.get(host)?.policy;
   }
 
   async whenConnected(host: string, signal: AbortSignal): Promise<void> {

@@ -11,6 +11,7 @@ import type { HostFacts } from './facts.ts';
 import { gatherFacts } from './gather.ts';
 import { unseenFirst } from './order.ts';
 import { type Plan, plan } from './plan.ts';
+import { checkPolicies } from './policies.ts';
 import { readRelease } from './releaseFiles.ts';
 import { selectHosts } from './select.ts';
 import type { Settings } from './settings.ts';
@@ -27,14 +28,16 @@ export interface Targeted {
   hosts: HostRecord[];
 }
 
-/** Throws `unknown_service`, `unknown_environment`, `unknown_host`, `no_hosts`. */
+/** Throws `unknown_service`, `unknown_environment`, `unknown_host`, `no_hosts`, `policy_refused`. */
 export async function target(
   deps: Deps,
   asked: Pick<Asked, 'service' | 'environment' | 'hosts' | 'roles'>,
 ): Promise<Targeted> {
   const placed = placementOf(deps.config, asked.service, asked.environment);
   const known = await deps.store.hosts.list();
-  return { placed, all: selectHosts(placed, known, {}), hosts: selectHosts(placed, known, asked) };
+  const hosts = selectHosts(placed, known, asked);
+  checkPolicies(deps.agents, placed.service, hosts);
+  return { placed, all: selectHosts(placed, known, {}), hosts };
 }
 
 export interface Prepared {

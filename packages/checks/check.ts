@@ -2,6 +2,7 @@
  * A check asks a service one question and says what it answered. A driver tries once and throws nothing: whatever goes wrong
  * is an answer. Trying again is runChecks' work; the contract that all drivers pass is contract.ts.
  */
+import type { User } from '@fleet/process/user.ts';
 import type { Check, CheckOf } from '@fleet/protocol/service.ts';
 
 export interface CheckContext {
@@ -11,6 +12,8 @@ export interface CheckContext {
   cwd: string;
   /** What a command finds in its environment. */
   environment: Readonly<Record<string, string>>;
+  /** Whom a command runs as; this process's own user where not given. */
+  user?: User | undefined;
   /** Ends the try. */
   signal: AbortSignal;
 }

@@ -10,12 +10,13 @@ const NO_DEADLINE = 2 ** 31 - 1;
 /** Passes when the program ends with exit status 0. The detail is the last line that it printed. */
 export const command: CheckDriver<'command'> = {
   kind: 'command',
-  async try({ command }, { values, cwd, environment, signal }) {
+  async try({ command }, { values, cwd, environment, user, signal }) {
     const argv = command.map((element) => substitute(element, values));
     const ended = await run({
       argv,
       cwd,
       env: environment,
+      user,
       timeoutMs: NO_DEADLINE,
       graceMs: GRACE,
       signal,

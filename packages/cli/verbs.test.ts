@@ -185,6 +185,33 @@ t.test('hosts, and forgetting one', async (t) => {
     reply,
     'a  connected  role=web port=8081  linux-x64  42 GB free  segmenter 1.1.0\n',
   );
+  const policy = {
+    user: 'root',
+    root: '/srv/fleet',
+    services: ['segmenter', 'cubed-*'],
+    runAs: { segmenter: 'www-data', '*': 'self' },
+    rootHooks: false,
+    labels: { role: ['web'] },
+  };
+  fake.answer('hosts.show', ({ params }) => ({ ...reply[0]!, policy: params.host === 'a' ? policy : null }));
+  await checkBoth(
+    t,
+    fake,
+    ['hosts', 'show', 'a'],
+    { ...reply[0]!, policy },
+    `a                     connected
+  labels              role=web port=8081
+  machine             linux-x64, agent 0.1.0, 42 GB free
+  services            segmenter 1.1.0
+  its own agent.yaml
+    takes             segmenter, cubed-*
+    below             /srv/fleet
+    runs              segmenter as www-data; others as root (the agent’s own user)
+    root hooks        refused
+    labels            role: web
+`,
+  );
+  t.match((await runAt(fake, 'hosts', 'show', 'b')).stdout, /policy +not known: its agent is not connected/);
   fake.answer('hosts.forget', ({ params }) => {
     if (params.host !== 'a') throw new FleetError('unknown_host', `no host ${params.host}`);
     return { forgotten: true };

@@ -4,12 +4,13 @@
  */
 import { execFile } from 'node:child_process';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chown, mkdtemp, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cleanEnvironment } from './environment.ts';
+import type { User } from './user.ts';
 
 const CHUNK_BYTES = 64 * 1024;
 /** The kernel lets nobody but root have a larger one. What comes after this much was written after the program’s end. */
@@ -25,17 +26,18 @@ export interface Pipe {
   close(): void;
 }
 
-/** Node can open a named pipe, but not make one. */
-export async function makeNamedPipe(path: string): Promise<void> {
+/** Node can open a named pipe, but not make one. It is for `user`, who opens it again as /dev/stderr, or else for this process's own. */
+export async function makeNamedPipe(path: string, user?: User): Promise<void> {
   await promisify(execFile)('mkfifo', ['-m', '600', path], { env: cleanEnvironment() });
+  if (user !== undefined) await chown(path, user.uid, user.gid);
 }
 
 /** `take` gets what comes, in memory that is used again as soon as it returns: a flood leaves no garbage. */
-export async function openPipe(take: (chunk: Buffer) => void): Promise<Pipe> {
+export async function openPipe(take: (chunk: Buffer) => void, user?: User): Promise<Pipe> {
   const dir = await privateDirectory();
   try {
     const path = join(dir, 'output');
-    await makeNamedPipe(path);
+    await makeNamedPipe(path, user);
     const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       return pipeOver(reader, openSync(path, constants.O_WRONLY), take);

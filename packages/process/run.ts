@@ -10,6 +10,7 @@ import { openPipe } from './pipe.ts';
 import { groupLives, signalGroup } from './proc.ts';
 import { type Exit, type Started, spawnProgram } from './spawn.ts';
 import { OutputTail } from './tail.ts';
+import type { User } from './user.ts';
 
 export { describe, type Ended, ok } from './describe.ts';
 
@@ -19,6 +20,8 @@ export interface Program {
   cwd: string;
   /** The whole environment: nothing of this process's own is added but the mark by which what it starts is found. */
   env: Readonly<Record<string, string>>;
+  /** Whom it runs as, with this user's groups and no way to other rights. This process's own user where not given. */
+  user?: User | undefined;
   timeoutMs: number;
   /** Between SIGTERM and SIGKILL. 10 s where not given. */
   graceMs?: number;
@@ -52,7 +55,7 @@ export async function run(program: Program): Promise<Ended> {
     output.push(chunk);
     log.append(chunk);
   };
-  const pipe = await openPipe(take).catch((error: Error) => error);
+  const pipe = await openPipe(take, program.user).catch((error: Error) => error);
   if (pipe instanceof Error) {
     say(`no pipe could be made: ${pipe.message}`);
     return ended('not_started');

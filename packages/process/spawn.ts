@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { MARKER } from './ending.ts';
 import type { Pipe } from './pipe.ts';
+import { launchAs, type User } from './user.ts';
 
 export interface Exit {
   code: number | null;
@@ -15,18 +16,29 @@ export interface Started {
   exited: Promise<Exit>;
 }
 
+interface ToStart {
+  argv: readonly string[];
+  cwd: string;
+  env: Readonly<Record<string, string>>;
+  user?: User | undefined;
+}
+
 /** Resolves when the program is executing, or with the reason why it is not. Never rejects. */
 export async function spawnProgram(
-  { argv, cwd, env }: { argv: readonly string[]; cwd: string; env: Readonly<Record<string, string>> },
+  { argv, cwd, env, user }: ToStart,
   mark: string,
   pipe: Pipe,
 ): Promise<Started | { problem: string }> {
-  const [program = '', ...args] = argv;
   let child: ChildProcess;
+  let program = argv[0] ?? '';
   try {
+    const { prefix, environment } =
+      user === undefined ? { prefix: [], environment: env } : launchAs(user, env);
+    const [first = '', ...args] = [...prefix, ...argv];
+    program = first;
     child = spawn(program, args, {
       cwd,
-      env: { ...env, [MARKER]: mark },
+      env: { ...environment, [MARKER]: mark },
       detached: true,
       stdio: ['ignore', pipe.writer, pipe.writer],
     });

@@ -1,6 +1,7 @@
 /** What runs where, and who is there. */
 import { z } from 'zod';
 import { serviceState } from '../messages/step.ts';
+import { toldPolicy } from '../policy.ts';
 import { environmentName, hostName, labels, serviceName, versionName } from '../words.ts';
 import { deploymentState } from './deployments.ts';
 import { interruption } from './interruptions.ts';
@@ -58,6 +59,10 @@ export const hostRow = z.strictObject({
 });
 export type HostRow = z.infer<typeof hostRow>;
 const byName = z.strictObject({ host: hostName });
+/** `policy`: by the agent's own word; null while it is not connected, or where it is too old to say. */
+export const hostShown = hostRow.extend({ policy: toldPolicy.nullable() });
+export type HostShown = z.infer<typeof hostShown>;
+export const showHost = { params: byName, reply: hostShown };
 export const hosts = { reply: z.array(hostRow) };
 export const forget = { params: byName, reply: z.strictObject({ forgotten: z.boolean() }) };
 export const logs = {

@@ -34,6 +34,13 @@ export const ROUTES = {
     summary: 'Hosts that have an agent',
     ...fleet.hosts,
   },
+  'hosts.show': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/hosts/:host',
+    summary: 'One host, and what its own agent.yaml lets be done on it',
+    ...fleet.showHost,
+  },
   'hosts.forget': {
     access: 'admin',
     method: 'DELETE',

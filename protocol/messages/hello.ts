@@ -6,6 +6,7 @@
  * and is decoded strictly.
  */
 import { z } from 'zod';
+import { toldPolicy } from '../policy.ts';
 import { fleetId, hostName, labels, serviceName, versionName } from '../words.ts';
 
 /** Protocol versions that this code speaks. */
@@ -19,6 +20,8 @@ export const hello = {
     /** Made once per agent data directory: tells a restarted agent from a second one with the same name. */
     instance: z.string().regex(/^[0-9a-f-]{36}$/),
     labels,
+    /** What its agent.yaml lets be done on it. An older agent does not say. */
+    policy: toldPolicy.optional(),
     /** The highest epoch of each fleet that this agent has obeyed: a controller with an older database rises above it. */
     epochs: z.record(fleetId, z.int().min(1)).optional(),
     platform: z.string().max(64),

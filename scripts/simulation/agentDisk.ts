@@ -123,6 +123,7 @@ export function diskOf({ disk, illness, life, clock, random, onRename, onFault }
       return {
         size: node.kind === 'file' ? node.content.length : 0,
         mtimeMs: node.mtimeMs,
+        uid: process.getuid?.() ?? 0,
         isDirectory: () => node.kind === 'folder',
         isSymbolicLink: () => node.kind === 'link',
       };
@@ -155,6 +156,7 @@ export function diskOf({ disk, illness, life, clock, random, onRename, onFault }
         return disk.makeFolders(path);
       }),
     symlink: (target, path) => act('write', path, () => disk.makeLink(target, path)),
+    lchown: () => life.act(() => {}),
     rename: (from, to) =>
       act('sync', to, () => {
         disk.rename(from, to);

@@ -3,6 +3,8 @@
 import { basename, dirname } from 'node:path';
 import { type Agent, openAgent } from '@fleet/agent/agent.ts';
 import type { Host } from '@fleet/agent/host.ts';
+import { createPolicy } from '@fleet/agent/policy/policy.ts';
+import { policyConfig } from '@fleet/config/agent.ts';
 import type { Random } from '../random/random.ts';
 import { diskOf, type Illness } from './agentDisk.ts';
 import type { SimulatedClock } from './clock.ts';
@@ -94,6 +96,7 @@ export class SimulatedHost {
       name,
       instance: this.#instance,
       root: ROOT,
+      policy: createPolicy({ host: name, root: ROOT, joined: false, config: policyConfig.parse({}) }),
       disk,
       run: programs.hookRunner(life),
       endLeftovers: () => programs.endHooks(),

@@ -165,6 +165,10 @@ export class Network implements Agents {
     return this.#links.has(host);
   }
 
+  policyOf(): undefined {
+    return undefined;
+  }
+
   async whenConnected(host: string, signal: AbortSignal): Promise<void> {
     if (this.#links.has(host)) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -1,10 +1,10 @@
-import type { HostRow } from '@fleet/protocol/api/fleet.ts';
+import type { HostRow, HostShown } from '@fleet/protocol/api/fleet.ts';
 import type { Command } from 'commander';
 import type { Cli } from '../cli.ts';
 import { addExamples, json, type Reporting, reach } from '../flags.ts';
 import { formatBytes } from '../print/bytes.ts';
 import { formatMoment } from '../print/duration.ts';
-import { encodeJson } from '../print/escape.ts';
+import { encodeJson, oneLine } from '../print/escape.ts';
 import { layOut } from '../print/table.ts';
 import { reachController } from '../reach.ts';
 
@@ -19,6 +19,19 @@ export function define(command: Command, cli: Cli): void {
       if (hosts.length === 0) cli.out.print('no agent has ever connected: on a host, run fleet init agent');
       for (const line of layOut(hosts.map(rowOf))) cli.out.print(line);
     });
+  const showing = command
+    .command('show')
+    .description('Show one host, and what its own agent.yaml lets be done on it.');
+  showing
+    .argument('<host>')
+    .addOption(reach())
+    .addOption(json())
+    .action(async (host: string, options: Reporting) => {
+      const shown = await reachController(cli, options).call('hosts.show', { params: { host } });
+      if (options.json) return cli.out.print(encodeJson(shown));
+      for (const line of layOut(linesOf(shown))) cli.out.print(line);
+    });
+  addExamples(showing, ['fleet hosts show cubed-segmenter-a', 'fleet hosts show cubed-segmenter-a --json']);
   const forgetting = command.command('forget').description('Forget a host that is gone for good.');
   forgetting
     .argument('<host>')
@@ -33,7 +46,11 @@ export function define(command: Command, cli: Cli): void {
     'fleet hosts forget cubed-segmenter-c',
     'fleet hosts forget cubed-segmenter-c --json',
   ]);
-  addExamples(command, ['fleet hosts', 'fleet hosts forget cubed-segmenter-c']);
+  addExamples(command, [
+    'fleet hosts',
+    'fleet hosts show cubed-segmenter-a',
+    'fleet hosts forget cubed-segmenter-c',
+  ]);
 }
 
 function rowOf(host: HostRow): string[] {
@@ -47,4 +64,41 @@ function rowOf(host: HostRow): string[] {
     `${formatBytes(host.freeDisk)} free`,
     host.services.map(({ service, current }) => `${service} ${current ?? '-'}`).join(', '),
   ];
+}
+
+function linesOf(host: HostShown): string[][] {
+  const { policy } = host;
+  const lines = [
+    [host.host, host.connected ? 'connected' : `last seen ${formatMoment(host.lastSeen)}`],
+    [
+      '  labels',
+      Object.entries(host.labels)
+        .map(([name, value]) => `${name}=${value}`)
+        .join(' ') || 'none',
+    ],
+    [
+      '  machine',
+      `${oneLine(host.platform)}, agent ${oneLine(host.agent)}, ${formatBytes(host.freeDisk)} free`,
+    ],
+    [
+      '  services',
+      host.services.map(({ service, current }) => `${service} ${current ?? '-'}`).join(', ') || 'none',
+    ],
+  ];
+  if (policy === null)
+    return [...lines, ['  policy', 'not known: its agent is not connected, or too old to say']];
+  const runAs = Object.entries(policy.runAs).map(([service, user]) => {
+    const who = user === 'self' ? `${policy.user} (the agent’s own user)` : user;
+    return `${service === '*' ? 'others' : service} as ${who}`;
+  });
+  const values = Object.entries(policy.labels).map(([name, patterns]) => `${name}: ${patterns.join(', ')}`);
+  return [
+    ...lines,
+    ['  its own agent.yaml'],
+    ['    takes', policy.services.join(', ') || 'no service'],
+    ['    below', policy.root],
+    ['    runs', runAs.join('; ') || 'nothing: it does not say as which user'],
+    ['    root hooks', policy.rootHooks ? 'allowed' : 'refused'],
+    ['    labels', values.join('; ') || 'any'],
+  ].map(([what = '', ...said]) => [what, ...said.map(oneLine)]);
 }

@@ -1,0 +1,71 @@
+/** Running something as another user of this machine. Only root can. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { cleanEnvironment } from './environment.ts';
+
+export interface User {
+  name: string;
+  uid: number;
+  gid: number;
+  home: string;
+}
+
+/** Asked of the machine each time, so that a user that was made a moment ago is known. Undefined where there is none of that name. */
+export async function findUser(name: string): Promise<User | undefined> {
+  let line: string;
+  try {
+    const { stdout } = await promisify(execFile)('getent', ['passwd', '--', name], {
+      env: cleanEnvironment(),
+    });
+    line = stdout;
+  } catch {
+    return undefined;
+  }
+  const [found, , uid, gid, , home = '/'] = line.trimEnd().split('\n')[0]!.split(':');
+  // A number is taken for a uid by getent: only a name says which user is meant.
+  if (found !== name) return undefined;
+  return { name, uid: Number(uid), gid: Number(gid), home };
+}
+
+/** Of util-linux. By its path, because it is run as root with the environment of somebody else's program. */
+const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv', '/usr/sbin/setpriv'];
+const ENV = '/usr/bin/env';
+
+export function findSetpriv(): string | undefined {
+  return SETPRIV.find((path) => existsSync(path));
+}
+
+/** What the C library and its loader read before a program's first line. Kept from setpriv, which is still root then. */
+const LOADER =
+  /^(LD_|DYLD_|MALLOC_)|^(GLIBC_TUNABLES|GCONV_PATH|GETCONF_DIR|HOSTALIASES|LOCALDOMAIN|LOCPATH|NIS_PATH|NLSPATH|RESOLV_HOST_CONF|RES_OPTIONS|TMPDIR|TZDIR)$/;
+
+export interface Launch {
+  /** Before program and arguments. */
+  prefix: string[];
+  environment: Record<string, string>;
+}
+
+/**
+ * How a program is started as `user`: with its groups, and never able to get other rights than its own. The process that
+ * is started becomes the program, so its number is the program's. Throws where there is no setpriv.
+ */
+export function launchAs(user: User, environment: Readonly<Record<string, string>>): Launch {
+  const setpriv = findSetpriv();
+  if (setpriv === undefined) throw new Error(`there is no setpriv to run a program as ${user.name} by`);
+  const entries = Object.entries(environment);
+  const loaders = entries.filter(([name]) => LOADER.test(name)).map(([name, value]) => `${name}=${value}`);
+  return {
+    prefix: [
+      setpriv,
+      ...['--reuid', String(user.uid), '--regid', String(user.gid), '--init-groups', '--no-new-privs', '--'],
+      ...(loaders.length > 0 ? [ENV, ...loaders] : []),
+    ],
+    environment: Object.fromEntries(entries.filter(([name]) => !LOADER.test(name))),
+  };
+}
+
+/** Who this user is, for programs. */
+export function userEnvironment({ name, home }: User): Record<string, string> {
+  return { HOME: home, USER: name, LOGNAME: name };
+}
