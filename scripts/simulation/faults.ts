@@ -121,7 +121,7 @@ const FAULTS: ReadonlyArray<[weight: number, fault: Fault]> = [
       const host = aHost(world);
       if (!host.programs.crash(world.random.pick(SERVICES))) return;
       world.story.fault('service crashed', host.name);
-      world.invariants.harmed(host.name);
+      world.invariants.users.harmed(host.name);
     },
   ],
   [
@@ -133,7 +133,7 @@ const FAULTS: ReadonlyArray<[weight: number, fault: Fault]> = [
         subject,
         world.random.pick(['does not start', 'fails its checks', 'does not stay well']),
       );
-      world.invariants.harmed(host.name);
+      world.invariants.users.harmed(host.name);
       world.story.tell(`${subject} is sick on ${host.name}`);
     },
   ],
@@ -173,9 +173,9 @@ const WEIGHTS = FAULTS.reduce((sum, [weight]) => sum + weight, 0);
 
 function cutPower(world: World, host: SimulatedHost): void {
   world.story.fault('power cut', host.name);
-  world.invariants.harmed(host.name);
+  world.invariants.users.harmed(host.name);
   host.cutPower(outage(world));
-  for (const service of SERVICES) world.invariants.checkCurrent(host, service);
+  for (const service of SERVICES) world.invariants.disks.checkCurrent(host, service);
 }
 
 /** It forgets what it was told, and shows everybody. */
@@ -185,7 +185,7 @@ function reloadBalancer(world: World): void {
     for (const [name, { admin }] of balancer.told) {
       if (admin === 'ready') continue;
       balancer.tell(name, 'ready');
-      world.invariants.shownByOthers(service, name);
+      world.invariants.users.shownByOthers(service, name);
     }
   }
 }
@@ -197,7 +197,7 @@ function hideByHand(world: World): void {
     if (balancer.told.get(host.name)!.admin !== 'ready' || world.unfinished.size > 0) continue;
     world.story.fault('hidden by hand', host.name);
     balancer.tell(host.name, 'maint');
-    world.invariants.harmed(host.name);
+    world.invariants.users.harmed(host.name);
   }
 }
 

@@ -90,7 +90,7 @@ async function operate(world: World): Promise<void> {
   else {
     const last = world.recaps.at(-1)?.deployment ?? 1;
     const retry = await world.ask(`retry ${last}`, (deployer) => deployer.retry(last, 'ann'));
-    if (typeof retry === 'number') world.invariants.retried(last, retry);
+    if (typeof retry === 'number') world.invariants.told.retried(last, retry);
   }
 }
 
@@ -136,7 +136,7 @@ async function decide(world: World, id: number): Promise<void> {
   if (kind === 0) await world.ask(`abort ${id}`, (deployer) => deployer.abort(id, 'bob', undefined));
   else if (kind === 1) await world.ask(`skip for ${id}`, (deployer) => deployer.skip(id, 'bob'));
   else {
-    world.invariants.mayRunAgain(id);
+    world.invariants.order.mayRunAgain(id);
     await world.ask(`again for ${id}`, (deployer) => deployer.retry(id, 'bob'));
   }
 }

@@ -230,7 +230,7 @@ export class World {
     const points = await Promise.all(
       SERVICES.map((service) => store.rollbackPoints.list(service, 'production')),
     );
-    this.invariants.checkAcknowledged(
+    this.invariants.told.checkAcknowledged(
       new Set(points.flat().map(({ deployment, host }) => `${deployment} ${host}`)),
     );
     for (const record of (await store.deployments.list({ limit: 20 })).reverse()) {
