@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import { passing } from '@fleet/process/points.ts';
 import type { User } from '@fleet/process/user.ts';
-import { FleetError } from '@fleet/protocol/errors.ts';
+import { type Code, FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import { type Service, service as sealedService } from '@fleet/protocol/service.ts';
@@ -24,6 +24,9 @@ import { findRelease, type Sealed, verifyRelease } from './release.ts';
 import { linkShared } from './shared.ts';
 import { clearStaging } from './sweep.ts';
 
+/** Refusals of what came, which is then of no use to a next try. */
+const USELESS: ReadonlySet<Code> = new Set(['bad_archive', 'bad_config', 'not_signed', 'policy_refused']);
+
 type Commit = Request<AgentMethods, 'release.commit'>;
 
 /** Does nothing where the release is there already. */
@@ -39,9 +42,18 @@ export async function commitRelease(
     return size;
   }
 
-  const { disk } = home;
   await makeHome(home);
   await clearStaging(home);
+  try {
+    return sizeOf(await install(home, policy, version, identity));
+  } catch (error) {
+    if (error instanceof FleetError && USELESS.has(error.code)) await removeParts(home, version);
+    throw error;
+  }
+}
+
+async function install(home: Home, policy: Policy, version: string, identity: string): Promise<Manifest> {
+  const { disk } = home;
   const { manifest, bytes } = await readManifest(home, version, identity);
   const service = decodeSealed(manifest);
   await policy.admitHooks(service);
@@ -56,12 +68,10 @@ export async function commitRelease(
     await publish(home, { manifest, bytes, tree, shared: service.shared, user });
   } catch (error) {
     await disk.rm(tree, { recursive: true, force: true });
-    // Bytes that are not what they should be are of no use to a next try.
-    if (error instanceof FleetError && error.code === 'bad_archive') await removeParts(home, version);
     throw error;
   }
   await removeParts(home, version);
-  return sizeOf(manifest);
+  return manifest;
 }
 
 /** For a release that is there: what an agent that died just after it came did not get to. */

@@ -6,7 +6,7 @@ import { END, headerOf, paddingOf } from './form.ts';
 
 export const HELLO = Buffer.from('hello\n');
 export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
-export const file = (path: string, content = HELLO, mode: 0o644 | 0o755 = 0o644): Entry => ({
+export const file = (path: string, content: Buffer = HELLO, mode: 0o644 | 0o755 = 0o644): Entry => ({
   ...{ type: 'file', path, mode, size: content.length, sha256: sha256(content) },
 });
 export const directory = (path: string): Entry => ({ type: 'directory', path });
@@ -26,8 +26,9 @@ export function block(fields: HeaderData, change?: (block: Buffer) => void): Buf
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return bytes;
 }
-export const content = (bytes = HELLO) => Buffer.concat([bytes, Buffer.alloc(paddingOf(bytes.length))]);
-export const whole = (entry: Entry, bytes = HELLO) =>
+export const content = (bytes: Buffer = HELLO) =>
+  Buffer.concat([bytes, Buffer.alloc(paddingOf(bytes.length))]);
+export const whole = (entry: Entry, bytes: Buffer = HELLO) =>
   Buffer.concat(entry.type === 'file' ? [headerOf(entry), content(bytes)] : [headerOf(entry)]);
 export const [A, D, DF, L, Z] = GOOD.map((entry) => whole(entry)) as [Buffer, Buffer, Buffer, Buffer, Buffer];
 /** The good archive with something instead of, or beside, one of its entries. */

@@ -1,0 +1,38 @@
+/** Hostile input against real programs: see scripts/hostile. */
+import { parseArgs } from 'node:util';
+import { Random } from '../random/random.ts';
+import { tryKnown, tryMutants } from './archives/run.ts';
+import { Part } from './part.ts';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    archives: { type: 'string', default: '200' },
+    frames: { type: 'string', default: '5000' },
+    minutes: { type: 'string' },
+    agents: { type: 'string', default: '2' },
+    only: { type: 'string' },
+  },
+});
+const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
+const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
+const agents = Number(values.agents);
+const archives = minutes === undefined ? Number(values.archives) : Number.POSITIVE_INFINITY;
+
+const PARTS: Record<string, Record<string, (part: Part, random: Random) => Promise<void>>> = {
+  archives: {
+    'archives made by hand': (part) => tryKnown(part, agents),
+    'archives changed by chance': (part, random) => tryMutants(part, random, archives, agents),
+  },
+};
+
+console.log(`seed ${seed}`);
+for (const [kind, parts] of Object.entries(PARTS)) {
+  if (values.only !== undefined && values.only !== kind) continue;
+  for (const [name, run] of Object.entries(parts)) {
+    const part = new Part(name, minutes);
+    await run(part, new Random(seed));
+    for (const line of part.report()) console.log(line);
+    if (part.faults.length > 0) process.exitCode = 1;
+  }
+}
