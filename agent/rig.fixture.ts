@@ -1,7 +1,7 @@
 /** An agent as a process of its own, a root directory of its own, and a controller to talk to it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -40,9 +40,14 @@ export function runAgentProgram(args: string[]): {
   return { child, ended };
 }
 
-/** `root`: where releases go, if it must be a certain disk. */
-export async function openRig(t: Test, options: { root?: string } = {}): Promise<Rig> {
+/** `root`: where releases go, if it must be a certain disk. `policy`: in agent.yaml. */
+export async function openRig(
+  t: Test,
+  options: { root?: string; policy?: Record<string, unknown> } = {},
+): Promise<Rig> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'fleet-agent-')));
+  // Services may run as another user than the one that this belongs to.
+  await chmod(directory, 0o755);
   const root = options.root ?? join(directory, 'root');
   const controller = await new FakeController().open();
   const built: Built[] = [];
@@ -76,8 +81,10 @@ export async function openRig(t: Test, options: { root?: string } = {}): Promise
     },
     async start() {
       const hello = controller.nextLink();
+      const file = join(directory, 'agent.yaml');
+      await writeFile(file, JSON.stringify({ host: 'web-1', root, policy: options.policy ?? {} }));
       agent = runAgentProgram([
-        ...['--host', 'web-1', '--controller', controller.url],
+        ...['--config', file, '--controller', controller.url],
         ...['--root', root, '--data', join(directory, 'data'), '--label', 'role=web'],
       ]);
       const early = agent.ended.then(({ code, stderr }) => {
