@@ -122,6 +122,7 @@ async function runController(file: string): Promise<void> {
     { ...deps, deployer, backups, startedAt: new Date(), version: packageJson.version },
     log,
     server,
+    { development: true, origins: [], now: Date.now },
   );
 
   const listening = await listen(api, address, config.listen);

@@ -21,8 +21,8 @@ export function mayAct(role: Role, needed: Role): boolean {
 
 /** Which services and environments a token is good for. Null: all, also those that come. */
 export interface Scope {
-  services: readonly string[] | null;
-  environments: readonly string[] | null;
+  services: string[] | null;
+  environments: string[] | null;
 }
 export const EVERYWHERE: Scope = { services: null, environments: null };
 

@@ -76,4 +76,9 @@ export const duration = z
     ];
     return Number(number) * UNITS[unit];
   });
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+/** How long something holds, as people write it: 15m, 12h, 90d. Gives milliseconds. */
+export const lifetime = z
+  .string()
+  .regex(/^\d{1,4}(m|h|d)$/, 'a lifetime is written like 15m, 12h or 90d')
+  .transform((text) => Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS]);
+const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -19,13 +19,7 @@ interface Import {
 }
 
 /** Named before the rooms that use them are whole. */
-const COMING = new Set([
-  '@fastify/helmet',
-  '@fastify/rate-limit',
-  '@fleet/trust',
-  '@peculiar/x509',
-  'reflect-metadata',
-]);
+const COMING = new Set(['@fleet/trust', '@peculiar/x509', 'reflect-metadata']);
 
 /** The one file that knows three programs: it names them in a table and imports one. */
 const LAUNCHER = 'packages/cli/bin/fleet.js';

@@ -1,7 +1,9 @@
+import type { Scope } from '@fleet/protocol/access.ts';
 import type { Release } from '@fleet/protocol/api/builds.ts';
 import { checkNames } from '../config/config.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import type { Handlers, Served } from './handlers.ts';
+import { isIn } from './reach.ts';
 
 export function builds({
   deployer,
@@ -9,9 +11,10 @@ export function builds({
   config,
 }: Served): Handlers<'builds.start' | 'builds.show' | 'releases.list'> {
   /** `environment/host` of every host whose newest rollback point is of this version. */
-  async function runs(service: string): Promise<Map<string, string[]>> {
+  async function runs(service: string, who: Scope): Promise<Map<string, string[]>> {
     const where = new Map<string, string[]>();
     for (const environment of Object.keys(config.environments)) {
+      if (!isIn(who, { service, environment })) continue;
       const seen = new Set<string>();
       for (const point of await store.rollbackPoints.list(service, environment)) {
         if (seen.has(point.host)) continue;
@@ -24,17 +27,20 @@ export function builds({
 
   return {
     'builds.start': async ({ body }) => ({ build: await deployer.build(body) }),
-    'builds.show': async ({ params }) => {
+    'builds.show': async ({ params, who }) => {
       const { id, state, built, version, service, error } = await store.builds.get(params.id);
       const artifact = version === null ? undefined : await store.artifacts.byVersion(service, version);
-      const release = artifact === undefined ? null : releaseOf(artifact, await runs(service));
+      const release = artifact === undefined ? null : releaseOf(artifact, await runs(service, who));
       return { build: id, state, built, release, error };
     },
-    'releases.list': async ({ query }) => {
-      const artifacts = await store.artifacts.list(query.service);
+    'releases.list': async ({ query, who }) => {
+      const artifacts = (await store.artifacts.list(query.service)).filter(({ service }) =>
+        isIn(who, { service, environment: null }),
+      );
       if (artifacts.length === 0) checkNames(config, query);
       const where = new Map<string, Map<string, string[]>>();
-      for (const { service } of artifacts) if (!where.has(service)) where.set(service, await runs(service));
+      for (const { service } of artifacts)
+        if (!where.has(service)) where.set(service, await runs(service, who));
       return artifacts.map((artifact) => releaseOf(artifact, where.get(artifact.service)!));
     },
   };

@@ -29,8 +29,8 @@ export function deployments({
     'plans.make': ({ body }) => deployer.plan(body),
     'deployments.start': async ({ body, by }) => ({ id: await deployer.start(body, by) }),
     'deployments.rollback': async ({ body, by }) => ({ id: await deployer.rollback(body, by) }),
-    'deployments.list': async ({ query }) => {
-      const records = await store.deployments.list(query);
+    'deployments.list': async ({ query, who }) => {
+      const records = await store.deployments.list({ ...query, scope: who });
       // What was deployed once has its history, also where it is not configured any more.
       if (records.length === 0) checkNames(config, query);
       return Promise.all(

@@ -13,7 +13,12 @@ const COMMENT_MS = 15_000;
 export async function streamEvents(
   events: Events,
   response: ServerResponse,
-  from: { after: number; topic: string | undefined },
+  from: {
+    after: number;
+    topic: string | undefined;
+    /** Whether a topic may be told to whoever follows; without it, all may. */
+    mayRead?: ((topic: string) => Promise<boolean>) | undefined;
+  },
 ): Promise<void> {
   response.writeHead(200, {
     'content-type': 'text/event-stream',
@@ -35,14 +40,25 @@ export async function streamEvents(
     const id = envelope.id === null ? '' : `id: ${envelope.id}\n`;
     return response.write(`${id}data: ${JSON.stringify(envelope)}\n\n`);
   };
+  const tell = (envelope: Envelope) => {
+    write(envelope);
+    if (response.writableLength > BEHIND) response.destroy();
+  };
+  const mayRead = remembering(from.mayRead);
+  /** Where it has to be asked who may read, one event waits for the one before it. */
+  let order = Promise.resolve();
   const unfollow = events.follow((envelope) => {
     if (from.topic !== undefined && envelope.topic !== from.topic) return;
     if (!live) {
       missed = true;
       return;
     }
-    write(envelope);
-    if (response.writableLength > BEHIND) response.destroy();
+    if (from.mayRead === undefined) return tell(envelope);
+    order = order
+      .then(async () => {
+        if (await mayRead(envelope.topic)) tell(envelope);
+      })
+      .catch(() => void response.destroy());
   });
   const alive = setInterval(() => response.write(': alive\n\n'), COMMENT_MS);
   const closed = new AbortController();
@@ -57,8 +73,22 @@ export async function streamEvents(
     missed = false;
     const page = await events.after(seen, from.topic, PAGE);
     for (const envelope of page) {
-      if (!write(envelope)) await once(response, 'drain', { signal: closed.signal }).catch(() => {});
+      if (!(await mayRead(envelope.topic))) seen = envelope.id ?? seen;
+      else if (!write(envelope)) await once(response, 'drain', { signal: closed.signal }).catch(() => {});
     }
     live = page.length < PAGE && !missed;
   }
+}
+
+/** A topic is of one service and environment for ever. */
+function remembering(
+  mayRead: (topic: string) => Promise<boolean> = async () => true,
+): (topic: string) => Promise<boolean> {
+  const known = new Map<string, Promise<boolean>>();
+  return (topic) => {
+    const answer = known.get(topic) ?? mayRead(topic);
+    if (known.size >= 1000) known.clear();
+    known.set(topic, answer);
+    return answer;
+  };
 }

@@ -3,21 +3,32 @@ import type { Body, Params, Query, Reply, RouteName } from '@fleet/protocol/api/
 import type { Backups } from '../backup/backups.ts';
 import type { Deps } from '../deploy/context.ts';
 import type { Deployer } from '../deploy/deployer.ts';
+import type { Person } from '../people/people.ts';
+import type { Sessions } from '../people/sessions.ts';
 
 export interface Asked<N extends RouteName> {
   params: Params<N>;
   query: Query<N>;
   body: Body<N>;
-  /** Who asks. */
+  /** Who asks, and their name. */
+  who: Person;
   by: string;
+  /** The address that it came from. */
+  from: string;
 }
 export type Handler<N extends RouteName> = (asked: Asked<N>) => Promise<Reply<N>>;
 export type Handlers<N extends RouteName = RouteName> = { [K in N]: Handler<K> };
 
 /** What the API needs of the controller. */
-export interface Served extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs'> {
+export interface Serving extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs'> {
   deployer: Deployer;
   backups: Backups;
   startedAt: Date;
   version: string;
+}
+/** And what a handler needs of the API. */
+export interface Served extends Serving {
+  sessions: Sessions;
+  /** Milliseconds since 1970. */
+  now(): number;
 }

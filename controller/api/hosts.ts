@@ -1,13 +1,20 @@
+import type { Scope } from '@fleet/protocol/access.ts';
 import type { HostRow } from '@fleet/protocol/api/fleet.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { HostRecord } from '../store/hosts.ts';
 import type { Handlers, Served } from './handlers.ts';
+import { isHostIn, isIn } from './reach.ts';
 
 export function hosts({
   store,
   agents,
+  config,
 }: Served): Handlers<'hosts.list' | 'hosts.show' | 'hosts.forget' | 'logs.read'> {
-  const rowOf = ({ host, labels, platform, agent, freeDisk, services, lastSeen }: HostRecord): HostRow => ({
+  /** As far as somebody may see it. */
+  const rowOf = (
+    { host, labels, platform, agent, freeDisk, services, lastSeen }: HostRecord,
+    who: Scope,
+  ): HostRow => ({
     host,
     connected: agents.isConnected(host),
     lastSeen,
@@ -15,17 +22,17 @@ export function hosts({
     platform,
     agent,
     freeDisk,
-    services,
+    services: services.filter(({ service }) => isIn(who, { service, environment: null })),
   });
   return {
-    'hosts.list': async () => {
-      const records = await store.hosts.list();
-      return records.map(rowOf);
-    },
-    'hosts.show': async ({ params: { host } }) => {
+    'hosts.list': async ({ who }) =>
+      (await store.hosts.list())
+        .filter((host) => isHostIn(who, host, config))
+        .map((host) => rowOf(host, who)),
+    'hosts.show': async ({ params: { host }, who }) => {
       const record = (await store.hosts.list()).find((each) => each.host === host);
       if (record === undefined) throw unknownHost(host);
-      return { ...rowOf(record), policy: agents.policyOf(host) ?? null };
+      return { ...rowOf(record, who), policy: agents.policyOf(host) ?? null };
     },
     'hosts.forget': async ({ params: { host } }) => {
       if (agents.isConnected(host)) {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
-import { BY_HEADER, EVENTS_PATH, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
+import { BY_HEADER, EVENTS, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
 import { CODES } from '@fleet/protocol/errors.ts';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
@@ -13,20 +13,24 @@ import { z } from 'zod';
 import { Backups } from '../backup/backups.ts';
 import { fleets, NEW, OLD, type Setting } from '../deploy/fleet.fixture.ts';
 import { buildTopic, deploymentTopic } from '../store/events.ts';
-import type { Served } from './handlers.ts';
+import type { Serving } from './handlers.ts';
 import { createApi } from './server.ts';
 import { follow } from './stream.fixture.ts';
 
 const makeFleet = await fleets(t);
 
 /** A controller's API over a real socket. */
-async function serve(t: Test, setting: Setting = {}, more: Partial<Served> = {}) {
+async function serve(t: Test, setting: Setting = {}, more: Partial<Serving> = {}) {
   const fleet = await makeFleet(t, setting);
   const { deployer, deps, store } = await fleet.controller();
   const backups = new Backups({ store, balancers: t.testdir(), version: '0.1.0' });
   t.teardown(() => backups.idle());
-  const served: Served = { ...deps, deployer, backups, startedAt: new Date(), version: '0.1.0', ...more };
-  const api = await createApi(served, pino({ level: 'silent' }), createServer());
+  const served: Serving = { ...deps, deployer, backups, startedAt: new Date(), version: '0.1.0', ...more };
+  const api = await createApi(served, pino({ level: 'silent' }), createServer(), {
+    development: true,
+    origins: [],
+    now: Date.now,
+  });
   t.teardown(() => api.close());
   await api.listen({ host: '127.0.0.1', port: 0 });
   const { port } = api.server.address() as AddressInfo;
@@ -123,6 +127,12 @@ const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Ask
     },
   },
   'backups.show': { good: { path: '/api/backups/1' }, unknown: { path: '/api/backups/999' } },
+  'people.me': { good: { path: '/api/me' } },
+  'people.list': { good: { path: '/api/people' } },
+  'people.add': { good: { path: '/api/people', body: { name: 'ann', role: 'viewer' } } },
+  'people.revoke': { good: { path: '/api/people/ann' }, unknown: { path: '/api/people/nobody' } },
+  'audit.list': { good: { path: '/api/audit?limit=5&who=ann' } },
+  'audit.verify': { good: { path: '/api/audit/verify' } },
   'deployments.output': {
     good: { path: '/api/deployments/1/steps/5/output' },
     unknown: { path: '/api/deployments/999/steps/1/output' },
@@ -203,7 +213,7 @@ t.test('what does not have the form that is asked for is refused in one form', a
     'an id that is no number': [{ path: '/api/deployments/one' }],
     'an unknown parameter': [{ path: '/api/deployments?order=up' }],
     'a limit without measure': [{ path: '/api/deployments?limit=1000000' }],
-    'a topic of nothing': [{ path: `${EVENTS_PATH}?topic=secrets` }],
+    'a topic of nothing': [{ path: `${EVENTS.path}?topic=secrets` }],
   };
   for (const [what, [asked, expected = 400]] of Object.entries(wrong)) {
     const { status, json } = await ask(port, asked);
@@ -245,7 +255,7 @@ t.test('a page on some site cannot ask', async (t) => {
     t.match(errorForm.parse(json), { code: 'bad_request', message: /another site/ });
   }
   const evil = { origin: 'http://evil.example' };
-  for (const path of ['/docs/json', '/docs', EVENTS_PATH, '/nothing'])
+  for (const path of ['/docs/json', '/docs', EVENTS.path, '/nothing'])
     t.equal((await from(evil, path)).status, 400, path);
   const deploy = { method: 'POST', path: '/api/deployments', body: { service: 'segmenter', version: NEW } };
   t.equal((await ask(port, { ...deploy, headers: evil })).status, 400);
@@ -371,7 +381,7 @@ t.test('the OpenAPI document lists every route', async (t) => {
     if (params !== undefined) t.ok(found?.parameters?.some((parameter) => parameter.in === 'path'));
     t.ok(found?.responses['200']?.content?.['application/json']?.schema, 'reply');
   }
-  t.ok(document.paths[EVENTS_PATH]?.get, 'and the event stream');
+  t.ok(document.paths[EVENTS.path]?.get, 'and the event stream');
   t.notMatch(JSON.stringify(json), /"\$ref":"(?!#\/components)/, 'it refers to nothing outside');
 });
 
@@ -400,7 +410,7 @@ async function serveStream(t: Test) {
     append: (topic: string, text: string) => store.events.append(topic, note(text)),
     tell: (topic: string, text: string) => store.events.tell(topic, note(text)),
     async follow(query: string, lastEventId?: number) {
-      const following = await follow(`${url}${EVENTS_PATH}${query}`, lastEventId);
+      const following = await follow(`${url}${EVENTS.path}${query}`, lastEventId);
       t.teardown(() => following.leave());
       return following;
     },
@@ -448,7 +458,7 @@ t.test('what happens just while the past is looked at is told once', async (t) =
     const late = Object.assign(Object.create(events) as typeof events, seen);
     const { url } = await serve(t, { running: null }, { store: { ...store, events: late } });
     const after = (await events.after(0, undefined, 100)).at(-1)!.id! - 1;
-    const following = await follow(`${url}${EVENTS_PATH}`, after);
+    const following = await follow(`${url}${EVENTS.path}`, after);
     t.teardown(() => following.leave());
     const ids = (await following.take(3)).map(({ id }) => id);
     await events.append(TOPIC, note('later'));
@@ -502,7 +512,7 @@ t.test('a viewer that does not read is cut off, and misses nothing when it is ba
 t.test('a deployment can be watched from its first event to its recap', async (t) => {
   const { url, deployer } = await serve(t);
   const id = await deployer.start({ service: 'segmenter', version: NEW, skipChecks: [] }, 'ann');
-  const following = await follow(`${url}${EVENTS_PATH}?topic=${deploymentTopic(id)}`);
+  const following = await follow(`${url}${EVENTS.path}?topic=${deploymentTopic(id)}`);
   t.teardown(() => following.leave());
   const events: FleetEvent[] = [];
   do {

@@ -1,15 +1,14 @@
 /** The HTTP API: every route of the table, errors in one form, the event stream, and the page that documents it all. */
 import type { Server } from 'node:http';
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import { stream } from '@fleet/protocol/api/events.ts';
-import { BY_HEADER, EVENTS_PATH, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
+import { DOCS, EVENTS, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
 import { asFleetError, CODES, FleetError } from '@fleet/protocol/errors.ts';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyReply,
-  type FastifyRequest,
   LogController,
 } from 'fastify';
 import {
@@ -18,19 +17,54 @@ import {
   serializerCompiler,
   validatorCompiler,
 } from 'fastify-type-provider-zod';
+import { People, type Person } from '../people/people.ts';
+import { Sessions, SWEEP_MS } from '../people/sessions.ts';
+import { audit } from './audit.ts';
+import { audited, told } from './audited.ts';
 import { backups } from './backups.ts';
 import { builds } from './builds.ts';
 import { deployments } from './deployments.ts';
+import { type Edge, type EdgeOptions, guardEdge } from './edge.ts';
 import { streamEvents } from './events.ts';
-import type { Handlers, Served } from './handlers.ts';
+import type { Asked, Handlers, Served, Serving } from './handlers.ts';
 import { hosts } from './hosts.ts';
+import { people } from './people.ts';
+import { isUnscoped, isWithinReach, mayFollow } from './reach.ts';
 import { status } from './status.ts';
 
+/** No page runs or loads what is not a file of this server, none is shown inside another, and nothing is asked in plain text twice. */
+const HEADERS = {
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      defaultSrc: ["'none'"],
+      scriptSrc: ["'self'"],
+      styleSrc: ["'self'"],
+      imgSrc: ["'self'", 'data:'],
+      connectSrc: ["'self'"],
+      baseUri: ["'none'"],
+      formAction: ["'none'"],
+      frameAncestors: ["'none'"],
+    },
+  },
+  frameguard: { action: 'deny' },
+  hsts: { maxAge: 365 * 24 * 60 * 60, includeSubDomains: false },
+} as const satisfies FastifyHelmetOptions;
+
+export interface ApiOptions extends EdgeOptions {
+  /** Milliseconds since 1970. */
+  now(): number;
+}
+
 export async function createApi(
-  served: Served,
+  serving: Serving,
   log: FastifyBaseLogger,
   server: Server,
+  options: ApiOptions,
 ): Promise<FastifyInstance> {
+  const { audit, tokens } = serving.store;
+  const people = new People({ tokens, now: options.now });
+  const served: Served = { ...serving, sessions: new Sessions(people), now: options.now };
   const refuse = (thrown: unknown, reply: FastifyReply) => {
     const error = errorOf(thrown);
     if (error.code === 'internal') log.error({ err: thrown }, 'a request failed unforeseen');
@@ -41,11 +75,21 @@ export async function createApi(
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 1024 * 1024,
     forceCloseConnections: true,
+    exposeHeadRoutes: false,
     // The same server also takes the agents' connections.
     serverFactory: (handler) => server.on('request', handler),
-    // What does not even get to a route.
-    frameworkErrors: (error, _request, reply) => refuse(error, reply),
+    // What does not even get to a route, and passes no hook.
+    frameworkErrors: (error, request, reply) => {
+      const known = options.development
+        ? Promise.resolve()
+        : people.authenticate(request.headers.authorization);
+      known.then(
+        () => refuse(error, reply),
+        (unknown: unknown) => refuse(unknown, reply),
+      );
+    },
   });
+  app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, _request, reply) => refuse(error, reply));
@@ -55,28 +99,45 @@ export async function createApi(
     });
     void reply.status(404).send(error.toJSON());
   });
-  app.addHook('onRequest', async (request) => refuseBrowsersElsewhere(request));
+  await app.register(helmet, HEADERS);
+  const edge = await guardEdge(app, { people, audit }, options);
+  const sweeping = setInterval(() => {
+    served.sessions
+      .sweep()
+      .catch((error: unknown) => log.error({ err: error }, 'tokens could not be looked up'));
+  }, SWEEP_MS);
+  app.addHook('onClose', async () => clearInterval(sweeping));
+  audit.follow(({ seq, hash, who, from, what, outcome }) =>
+    log.info({ audit: { seq, hash, who, from, what, outcome } }, 'audit'),
+  );
   await app.register(swagger, {
     openapi: {
       info: { title: 'fleet', description: 'The API of the fleet controller', version: served.version },
     },
     transform: jsonSchemaTransform,
   });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
-  await app.register(async (scope) => addRoutes(scope, served));
+  await app.register(async (scope) => {
+    scope.addHook('onRoute', (route) => {
+      route.config = { ...route.config, access: DOCS.access, name: 'docs' };
+    });
+    await scope.register(swaggerUi, { routePrefix: DOCS.path });
+  });
+  await app.register(async (scope) => addRoutes(scope, served, edge));
   return app;
 }
 
-function addRoutes(app: FastifyInstance, served: Served): void {
+function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
   const handlers: Handlers = {
     ...status(served),
     ...hosts(served),
     ...builds(served),
     ...deployments(served),
     ...backups(served),
+    ...people(served),
+    ...audit(served),
   };
   for (const [name, route] of Object.entries(ROUTES) as Array<[RouteName, Route]>) {
-    const { method, path, summary, params, query, body, reply } = route;
+    const { access, method, path, summary, params, query, body, reply } = route;
     const schema = {
       summary,
       operationId: name,
@@ -89,57 +150,49 @@ function addRoutes(app: FastifyInstance, served: Served): void {
       method,
       url: path,
       schema,
-      handler: (request) => {
+      config: { access, name },
+      handler: async (request) => {
         // The validators of this very route made these: the table ties them to the handler, which the compiler cannot follow.
         const handler = handlers[name] as (asked: object) => Promise<unknown>;
-        return handler({
-          params: request.params,
-          query: request.query,
-          body: request.body,
-          by: byOf(request),
-        });
+        const { params, query, body, ip: from } = request;
+        const who = edge.personOf(request);
+        const asked = { params, query, body, who, by: who.name, from } as Asked<RouteName>;
+        if (access !== 'key' && !(await isWithinReach(name, asked, served)))
+          await edge.refuse(request, name, outOfReach(who), told(asked));
+        return audited(served.store.audit, name, asked, () => handler(asked));
       },
     });
   }
   app.get(
-    EVENTS_PATH,
-    { schema: { summary: 'What happens, as server-sent events', querystring: stream.query } },
+    EVENTS.path,
+    {
+      schema: { summary: EVENTS.summary, querystring: EVENTS.query },
+      config: { access: EVENTS.access, name: 'events' },
+    },
     async (request, reply) => {
-      const { topic, after } = stream.query.parse(request.query);
-      await checkTopic(served, topic);
+      const who = edge.personOf(request);
+      const { topic, after } = EVENTS.query.parse(request.query);
+      // Whoever follows what does not exist would wait for ever.
+      if (topic !== undefined && !(await mayFollow(who, topic, served)))
+        await edge.refuse(request, 'events', outOfReach(who), { topic });
       const last = Number(request.headers['last-event-id'] ?? after ?? 0);
+      const { raw } = reply;
+      const close = who.token === null ? () => {} : served.sessions.open(who.token, () => raw.destroy());
+      raw.on('close', close);
       reply.hijack();
-      await streamEvents(served.store.events, reply.raw, {
+      await streamEvents(served.store.events, raw, {
         after: Number.isSafeInteger(last) ? last : 0,
         topic,
+        mayRead: isUnscoped(who) || topic !== undefined ? undefined : (of) => mayFollow(who, of, served),
       });
     },
   );
 }
 
-/** Whoever follows what does not exist would wait for ever. */
-async function checkTopic({ store }: Served, topic: string | undefined): Promise<void> {
-  const [kind, id] = topic?.split('/') ?? [];
-  if (kind === 'deployment') await store.deployments.get(Number(id));
-  if (kind === 'build') await store.builds.get(Number(id));
-}
-
-/** Until people have tokens, whoever is on this machine may ask, and says who it is. */
-function byOf(request: FastifyRequest): string {
-  const by = request.headers[BY_HEADER];
-  return typeof by === 'string' && /^[\w.@+-]{1,100}$/.test(by) ? by : 'unknown';
-}
-
-/**
- * A page on some site must not drive a controller that listens on loopback: it cannot do without an Origin, nor, when it
- * rebinds a name of its own to 127.0.0.1, without that name as Host.
- */
-function refuseBrowsersElsewhere({ headers }: FastifyRequest): void {
-  const host = headers.host ?? '';
-  const local = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(host);
-  if (local && (headers.origin === undefined || headers.origin === `http://${host}`)) return;
-  throw new FleetError('bad_request', 'this request comes from another site', {
-    next: `ask at http://127.0.0.1, without an Origin`,
+function outOfReach({ name, services, environments }: Person): FleetError {
+  const reach = `services ${services?.join(', ') ?? 'all'}, environments ${environments?.join(', ') ?? 'all'}`;
+  return new FleetError('forbidden', `this is out of the scope of ${name}: ${reach}`, {
+    next: 'ask somebody with the role admin for a token that reaches further',
   });
 }
 

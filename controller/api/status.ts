@@ -6,6 +6,7 @@ import type { HiddenHost } from '../store/hidden.ts';
 import type { HostRecord } from '../store/hosts.ts';
 import { onHost } from '../store/rollbackPoints.ts';
 import type { Handlers, Served } from './handlers.ts';
+import { isIn } from './reach.ts';
 
 type Service = Status['services'][number];
 type StatusHost = Service['hosts'][number];
@@ -15,11 +16,11 @@ const REPORT_MS = 3000;
 export function status(served: Served): Handlers<'status.show'> {
   const { store, startedAt, version } = served;
   return {
-    'status.show': async ({ query }) => {
+    'status.show': async ({ query, who }) => {
       checkNames(served.config, query);
       const known = await store.hosts.list();
       const hidden = await store.hidden.list();
-      const placed = placements(served, query);
+      const placed = placements(served, query).filter((place) => isIn(who, place));
       const services = placed.map(async (place): Promise<Service> => {
         const { service, environment } = place;
         const servers = await serversOf(served, place);

@@ -9,6 +9,8 @@ export interface Person extends Scope {
   token: string | null;
   name: string;
   role: Role;
+  /** Null: it does not end by itself. */
+  expires: string | null;
 }
 
 /** The last use of a token is written down at most this often. */
@@ -38,8 +40,8 @@ export class People {
         next: 'fleet login with the string of `fleet people add`, which whoever has the role admin can make',
       });
     await this.#note(record);
-    const { name, role, services, environments } = record;
-    return { token: record.id, name, role, services, environments };
+    const { name, role, services, environments, expires } = record;
+    return { token: record.id, name, role, services, environments, expires };
   }
 
   /** Whether whoever was let in with this token still would be. */

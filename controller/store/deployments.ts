@@ -1,5 +1,6 @@
 /** Deployments with their lock. A state changes in one transaction with the event that tells of it. */
 
+import { EVERYWHERE, type Scope } from '@fleet/protocol/access.ts';
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
@@ -231,10 +232,15 @@ export class Deployments {
     service?: string | undefined;
     environment?: string | undefined;
     limit: number;
+    /** Only what it takes in. */
+    scope?: Scope;
   }): Promise<DeploymentRecord[]> {
     let query = deployments(this.#db).orderBy('id', 'desc').limit(filter.limit);
     if (filter.service !== undefined) query = query.where('service', '=', filter.service);
     if (filter.environment !== undefined) query = query.where('environment', '=', filter.environment);
+    const { services, environments } = filter.scope ?? EVERYWHERE;
+    if (services !== null) query = query.where('service', 'in', services);
+    if (environments !== null) query = query.where('environment', 'in', environments);
     return (await query.execute()).map(record);
   }
 

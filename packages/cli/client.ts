@@ -3,7 +3,7 @@
 import {
   type BodyInput,
   BY_HEADER,
-  EVENTS_PATH,
+  EVENTS,
   type Params,
   type QueryInput,
   type Reply,
@@ -95,7 +95,7 @@ export function createClient({ controller, by, signal, verbatim = false }: Clien
     },
     async openEvents(topic, after, ends) {
       const headers = { accept: 'text/event-stream', 'last-event-id': String(after) };
-      const response = await ask(EVENTS_PATH + queryString({ topic, after }), { headers }, ends);
+      const response = await ask(EVENTS.path + queryString({ topic, after }), { headers }, ends);
       if (!response.body) throw unreachable('the event stream is empty');
       return response.body;
     },

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Envelope, FleetEvent } from '@fleet/protocol/api/events.ts';
 import {
   type Body,
-  EVENTS_PATH,
+  EVENTS,
   type Params,
   type Query,
   type Reply,
@@ -49,7 +49,7 @@ export async function startFakeController(): Promise<FakeController> {
   const server = createServer((request, response) => {
     response.on('error', () => {});
     const url = new URL(request.url ?? '/', 'http://fake');
-    if (url.pathname === EVENTS_PATH) openStream(request, response, url);
+    if (url.pathname === EVENTS.path) openStream(request, response, url);
     else void reply(request, response, url);
   });
   server.on('connection', (socket) => {

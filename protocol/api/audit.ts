@@ -28,3 +28,21 @@ export const auditRow = z.strictObject({
 export type AuditRow = z.infer<typeof auditRow>;
 export const auditHead = z.strictObject({ seq: z.int().min(0), hash: digest });
 export type AuditHead = z.infer<typeof auditHead>;
+
+export const list = {
+  query: z.strictObject({
+    since: z.iso.datetime().optional(),
+    who: z.string().min(1).max(100).optional(),
+    limit: z.coerce.number().int().min(1).max(10_000).default(50),
+  }),
+  /** Newest first. */
+  reply: z.array(auditRow),
+};
+/** The first row that is not as it was written. */
+export const auditFault = z.strictObject({ seq: z.int(), message: z.string() });
+export type AuditFault = z.infer<typeof auditFault>;
+export const verify = {
+  /** Number and hash of a row that somebody has noted elsewhere. */
+  query: z.strictObject({ seq: z.coerce.number().int().min(1).optional(), hash: digest.optional() }),
+  reply: z.strictObject({ rows: z.int(), head: auditHead, fault: auditFault.nullable() }),
+};

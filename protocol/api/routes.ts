@@ -1,10 +1,13 @@
 /** Every HTTP route there is. Server and client are both typed over this table: what is not in it does not exist. */
 import type { z } from 'zod';
 import type { Access } from '../access.ts';
+import * as audit from './audit.ts';
 import * as backups from './backups.ts';
 import * as builds from './builds.ts';
 import * as deployments from './deployments.ts';
+import { stream } from './events.ts';
 import * as fleet from './fleet.ts';
+import * as people from './people.ts';
 
 export interface Route {
   /** Who may: see access.ts. A route without it does not compile. */
@@ -168,6 +171,48 @@ export const ROUTES = {
     summary: 'How a backup stands',
     ...backups.show,
   },
+  'people.me': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/me',
+    summary: 'Who this token says that one is',
+    ...people.me,
+  },
+  'people.list': {
+    access: 'admin',
+    method: 'GET',
+    path: '/api/people',
+    summary: 'People and programs that have a token',
+    ...people.list,
+  },
+  'people.add': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/people',
+    summary: 'Give a person or a program a token, with no more than one has',
+    ...people.add,
+  },
+  'people.revoke': {
+    access: 'admin',
+    method: 'DELETE',
+    path: '/api/people/:name',
+    summary: 'End somebody’s token, and what is open with it',
+    ...people.revoke,
+  },
+  'audit.list': {
+    access: 'admin',
+    method: 'GET',
+    path: '/api/audit',
+    summary: 'What was done, by whom, when, from where',
+    ...audit.list,
+  },
+  'audit.verify': {
+    access: 'admin',
+    method: 'GET',
+    path: '/api/audit/verify',
+    summary: 'Whether the audit log is as it was written',
+    ...audit.verify,
+  },
 } as const satisfies Record<string, Route>;
 
 export type Routes = typeof ROUTES;
@@ -182,9 +227,15 @@ type Input<R, K extends string> = R extends Record<K, z.ZodType> ? z.input<R[K]>
 export type BodyInput<N extends RouteName> = Input<Routes[N], 'body'>;
 export type QueryInput<N extends RouteName> = Input<Routes[N], 'query'>;
 
-/** The event stream is not request and reply, so it stands beside the table. */
-export const EVENTS_PATH = '/api/events';
+/** What is asked for like a route and answered otherwise: a stream that stays open, and the pages that show all this. */
+export const EVENTS = {
+  access: 'viewer',
+  path: '/api/events',
+  summary: 'What happens, as server-sent events',
+  ...stream,
+} as const satisfies Pick<Route, 'access' | 'path' | 'summary' | 'query'>;
+export const DOCS = { access: 'viewer', path: '/docs' } as const satisfies Pick<Route, 'access' | 'path'>;
 /** Where agents open their WebSocket. */
 export const AGENT_PATH = '/agent';
-/** The name that the CLI gives for `by`, until people have tokens. */
+/** Who asks, where nobody is asked who they are: in development. */
 export const BY_HEADER = 'x-fleet-by';
