@@ -50,7 +50,7 @@ export async function startController(parts: ControllerParts): Promise<Controlle
   const deps: Deps = {
     config,
     store,
-    agents: life.watch(network, (name) => name !== 'isConnected'),
+    agents: life.watch(network, (name) => !/^(isConnected|policyOf)$/.test(name)),
     balancer: (name) => life.watch(parts.balancer(name)),
     clock: life.watch(clock, (name) => name === 'sleep'),
     disk: {

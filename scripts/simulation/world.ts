@@ -86,10 +86,11 @@ export class World {
     for (const { record } of this.shelf.all()) await store.artifacts.add(record);
     await this.until(() => this.allConnected());
     for (const service of SERVICES) {
-      await this.ask('deploy', (deployer) =>
-        deployer.start({ service, version: FIRST, skipChecks: [], soak: 0 }, 'ann'),
-      );
+      const request = { service, version: FIRST, skipChecks: [], soak: 0 };
+      const id = await this.ask('deploy', (deployer) => deployer.start(request, 'ann'));
       await this.end();
+      if (!this.recaps.some(({ deployment, exit }) => deployment === id && exit === 0))
+        this.story.violated('I18', `nothing has gone wrong yet, and ${service} cannot be deployed`);
     }
   }
 
