@@ -20,6 +20,7 @@ import { sayHello } from './handlers/hello.ts';
 import { logHandlers } from './handlers/log.ts';
 import { releaseHandlers } from './handlers/release.ts';
 import { stepHandlers } from './handlers/step.ts';
+import { trustHandlers } from './handlers/trust.ts';
 import type { Host } from './host.ts';
 import { guarded } from './policy/guard.ts';
 import { openJournal } from './releases/journal.ts';
@@ -69,6 +70,7 @@ export async function openAgent(host: Host, { labels, ...data }: AgentData): Pro
       ...stepHandlers(host, commands),
       ...checkHandlers(host),
       ...logHandlers(host),
+      ...trustHandlers(host),
     }),
     receive: createReceiver(root, disk),
     commands,

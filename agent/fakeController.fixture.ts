@@ -135,7 +135,7 @@ export class FakeController {
 export interface Built {
   manifest: Manifest;
   paths: { manifest: string; artifact: string };
-  offer: Pick<Request<AgentMethods, 'release.offer'>, 'manifest' | 'artifact' | 'unpacked'>;
+  offer: Pick<Request<AgentMethods, 'release.offer'>, 'manifest' | 'artifact' | 'unpacked' | 'signed'>;
   remove(): Promise<void>;
 }
 

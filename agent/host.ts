@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Disk } from './disk/disk.ts';
 import type { Policy } from './policy/policy.ts';
 import type { Supervisor } from './supervisors/supervisor.ts';
+import type { Trust } from './trust/trust.ts';
 
 export interface Host {
   name: string;
@@ -16,6 +17,8 @@ export interface Host {
   /** What agent.yaml lets be done here. */
   policy: Policy;
   disk: Disk;
+  /** Asked before anything of a release is received, and again before anything of it is run. */
+  trust: Trust;
   /** Runs a hook. */
   run: typeof run;
   /** Ends what the hooks of an earlier life left running. Returns how many processes there were. */

@@ -14,6 +14,7 @@ import { endServices } from './steps/endServices.ts';
 import { endLeftovers } from './steps/leftovers.ts';
 import { supervisorFor } from './supervisors/kinds.ts';
 import { revive } from './supervisors/revive.ts';
+import { openTrust } from './trust/trust.ts';
 
 /** Resolves when the agent was asked to stop and has. Throws `bad_request`, `bad_config`, `data_in_use`. */
 export async function main(argv: string[]): Promise<void> {
@@ -36,16 +37,21 @@ export async function main(argv: string[]): Promise<void> {
   await makeDirectory(realDisk, settings.root, 0o755);
   const root = await realpath(settings.root);
   const { host: name, policy: config, file } = settings;
-  const policy = createPolicy({ host: name, root, joined: false, config, file });
-  policy.admitLabels(settings.labels);
   const data = await takeDataDirectory(settings.data);
   try {
+    const trust = openTrust(data.trust, name);
+    const joined = trust.says() !== undefined;
+    const policy = createPolicy({ host: name, root, joined, config, file });
+    policy.admitLabels(settings.labels);
+    if (!joined)
+      log.warn('this host has joined no fleet: releases are taken unsigned, for development alone');
     const host = {
       name,
       instance: data.instance,
       root,
       policy,
       disk: realDisk,
+      trust,
       run,
       endLeftovers,
       runChecks,

@@ -17,6 +17,8 @@ const PROGRAM = fileURLToPath(new URL('program.fixture.ts', import.meta.url));
 export interface Rig {
   controller: FakeController;
   root: string;
+  /** The agent's own directory. */
+  data: string;
   home(service: string): Home;
   build(...args: Parameters<typeof build>): Promise<Built>;
   /** Starts the agent and waits for its hello. */
@@ -48,6 +50,7 @@ export async function openRig(
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'fleet-agent-')));
   // Services may run as another user than the one that this belongs to.
   await chmod(directory, 0o755);
+  const data = join(directory, 'data');
   const root = options.root ?? join(directory, 'root');
   const controller = await new FakeController().open();
   const built: Built[] = [];
@@ -73,6 +76,7 @@ export async function openRig(
   return {
     controller,
     root,
+    data,
     home: (service) => homeOf(root, service),
     async build(...args) {
       const one = await build(...args);
@@ -85,7 +89,7 @@ export async function openRig(
       await writeFile(file, JSON.stringify({ host: 'web-1', root, policy: options.policy ?? {} }));
       agent = runAgentProgram([
         ...['--config', file, '--controller', controller.url],
-        ...['--root', root, '--data', join(directory, 'data'), '--label', 'role=web'],
+        ...['--root', root, '--data', data, '--label', 'role=web'],
       ]);
       const early = agent.ended.then(({ code, stderr }) => {
         throw new Error(`the agent ended with ${code} before its hello: ${stderr}`);

@@ -21,6 +21,9 @@ import { closeRecordsOfShown } from './deploy/shownAgain.ts';
 import { Turns } from './deploy/turns.ts';
 import { loopbackOnly } from './listenAddress.ts';
 import packageJson from './package.json' with { type: 'json' };
+import { updatesFor } from './signing/handOn.ts';
+import { signShelf } from './signing/shelf.ts';
+import { openSigning } from './signing/signing.ts';
 import { createStore } from './store/store.ts';
 
 const HELP = `Usage: fleet controller [--config controller.yaml]
@@ -37,6 +40,8 @@ Example:
 const AGENTS_BACK_MS = 6000;
 /** Whoever connects and does not say what it wants by then is cut off. */
 const SPEAK_MS = 10_000;
+/** A host that does not say by then that it has taken who may sign is asked for nothing less: its own rules hold. */
+const TRUST_MS = 10_000;
 /** A deployment that does not park by then is left as it is: its steps are written down. */
 const PARK_MS = 30_000;
 
@@ -73,6 +78,8 @@ async function runController(file: string): Promise<void> {
     log.fatal({ code, next }, `${message}; the controller ends`);
     process.exit(1);
   });
+  const signing = openSigning(config.data, Date.now);
+  if (signing) await signShelf(store, signing);
   const balancers = await openBalancers(config, store.hosts, dir('balancers'));
 
   const parking = new AbortController();
@@ -94,6 +101,11 @@ async function runController(file: string): Promise<void> {
       await store.hosts.save(hello);
       await balancers.refresh();
     },
+    onGreeted: async (hello, ask) => {
+      if (signing === null) return;
+      for (const update of await updatesFor(hello, store, signing))
+        await ask('trust.update', update, { timeoutMs: TRUST_MS });
+    },
     onGone: (host) => {
       deps.settledAt = realClock.now() + AGENTS_BACK_MS;
       store.hosts
@@ -110,13 +122,14 @@ async function runController(file: string): Promise<void> {
     disk: realDisk,
     turns,
     log,
+    signing,
     outputs: dir('outputs'),
     settledAt: realClock.now() + AGENTS_BACK_MS,
     parking: parking.signal,
   };
   const dirs = { git: dir('git'), work: dir('work'), artifacts: dir('artifacts'), logs: dir('logs') };
   await clearWork(dirs.work);
-  const deployer = new Deployer(deps, { store, config, turns, clock: realClock, dirs });
+  const deployer = new Deployer(deps, { store, config, turns, clock: realClock, signing, dirs });
   const backups = new Backups({ store, balancers: dir('balancers'), version: packageJson.version });
   const api = await createApi(
     { ...deps, deployer, backups, startedAt: new Date(), version: packageJson.version },

@@ -81,6 +81,11 @@ export const CODES = {
     exit: 1,
     means: 'a release or document is not signed by a key that the host trusts',
   },
+  trust_lowered: {
+    http: 403,
+    exit: 1,
+    means: 'a document says less than what the host holds to: an older one, a lower level or a lower floor',
+  },
   below_floor: { http: 403, exit: 1, means: 'the release is older than the oldest one that is still good' },
   policy_refused: { http: 403, exit: 1, means: 'the host’s own agent.yaml does not allow this' },
   too_many: { http: 429, exit: 3, means: 'more requests or messages than one peer may send' },

@@ -23,7 +23,7 @@ export const releaseStatement = z.strictObject({
   kind: z.literal('release'),
   service: serviceName,
   version: versionName,
-  /** Of the manifest's canonical JSON. */
+  /** Of the manifest's bytes as they are stored and sent: its canonical JSON and a line end. */
   manifest: digest,
   signedAt,
 });

@@ -11,6 +11,8 @@ export interface DataDirectory {
   instance: string;
   epochs: string;
   journal: string;
+  /** What joining a fleet left here: see trust/trust.ts. */
+  trust: string;
   /** Lets another agent have it. */
   release(): Promise<void>;
 }
@@ -27,6 +29,7 @@ export async function takeDataDirectory(path: string): Promise<DataDirectory> {
     instance: await instanceIn(join(path, 'instance')),
     epochs: join(path, 'epochs.json'),
     journal: join(path, 'journal'),
+    trust: join(path, 'trust'),
     release: () => rm(lock, { force: true }),
   };
 }

@@ -3,7 +3,7 @@ import type { CheckResult } from '@fleet/protocol/messages/check.ts';
 import type { AgentMethods, Handlers } from '@fleet/protocol/messages/methods.ts';
 import type { Host } from '../host.ts';
 import { type Home, homeOf } from '../releases/layout.ts';
-import { requireRelease } from '../releases/release.ts';
+import { requireSigned } from '../releases/signature.ts';
 import { stateOf } from '../steps/report.ts';
 import { environmentOf, openRuntime } from '../steps/runtime.ts';
 import { valuesFor } from '../steps/values.ts';
@@ -12,7 +12,7 @@ export function checkHandlers(host: Host): Pick<Handlers<AgentMethods>, 'check.s
   return {
     'check.smoke': async ({ service, version, values: given, skip, onceOnly }, { signal }) => {
       const home = homeOf(host.root, service, host.disk);
-      const release = await requireRelease(home, version);
+      const release = await requireSigned(home, version, host.trust);
       const values = valuesFor(release.service, version, given);
       const checks = release.service.smoke.filter(({ name }) => !skip.includes(name));
       if (checks.length === 0) return { results: [await checkRunning(host, home, version)] };

@@ -34,6 +34,7 @@ export async function sayHello(
         return { service, current, releases: (await listReleases(home)).sort() };
       }),
     ),
+    trust: host.trust.says(),
     freeDisk: await freeBytes(host.disk, host.root),
   };
 }

@@ -17,14 +17,12 @@ export function releaseHandlers(
   return {
     // Not from the journal: after an interruption the same offer is answered with what has arrived since.
     'release.offer': (offer) =>
-      commands.observe('release.offer', offer, () => considerOffer(home(offer.service), offer)),
+      commands.observe('release.offer', offer, () => considerOffer(home(offer.service), offer, host.trust)),
     'release.commit': (request) =>
-      commands.perform('release.commit', request, () =>
-        commitRelease(home(request.service), request, host.policy),
-      ),
+      commands.perform('release.commit', request, () => commitRelease(home(request.service), request, host)),
     'release.activate': (request) =>
       commands.perform('release.activate', request, (entry) =>
-        activateRelease(home(request.service), request, entry, host.clock),
+        activateRelease(home(request.service), request, entry, host),
       ),
     'release.prune': (request) =>
       commands.perform('release.prune', request, () => pruneReleases(home(request.service), request)),

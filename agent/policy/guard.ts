@@ -14,6 +14,8 @@ const GUARDED = {
   'step.report': false,
   'check.smoke': true,
   'log.read': false,
+  // Of no service: what it may say is signed.
+  'trust.update': false,
 } as const satisfies Record<keyof AgentMethods, boolean>;
 
 type Method = keyof typeof GUARDED;

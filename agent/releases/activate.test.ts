@@ -2,6 +2,7 @@ import { mkdir, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import t from 'tap';
+import { UNSIGNED } from '../trust/trust.ts';
 import { activateRelease, readActivations } from './activate.ts';
 import { openJournal } from './journal.ts';
 import { homeOf, makeHome, releaseDirectory, sealedPath } from './layout.ts';
@@ -24,7 +25,9 @@ t.test('an activation that is interrupted behind the switch still says where it 
     const command = { id: `activate-${version}`, fleet: FLEET, epoch: 1, why: 'a test' };
     const request = { command, service: 'web', version, identity: version.repeat(64) };
     const journal = await openJournal(join(root, '.journal'), Date.now);
-    return journal.perform(command, 'activate', (entry) => activateRelease(home, request, entry, clock));
+    return journal.perform(command, 'activate', (entry) =>
+      activateRelease(home, request, entry, { clock, trust: UNSIGNED }),
+    );
   };
   await activate('1', () => 0);
 

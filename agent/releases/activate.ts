@@ -4,9 +4,10 @@ import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import { diskError, ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
+import type { Trust } from '../trust/trust.ts';
 import type { Entry } from './journal.ts';
 import { type Home, listReleases, readCurrent } from './layout.ts';
-import { requireRelease } from './release.ts';
+import { requireSigned } from './signature.ts';
 
 type Activate = Request<AgentMethods, 'release.activate'>;
 
@@ -15,9 +16,9 @@ export async function activateRelease(
   home: Home,
   { version, identity }: Activate,
   entry: Entry,
-  clock: () => number,
+  { clock, trust }: { clock: () => number; trust: Trust },
 ): Promise<Reply<AgentMethods, 'release.activate'>> {
-  const release = await requireRelease(home, version);
+  const release = await requireSigned(home, version, trust);
   if (release.identity !== identity)
     throw new FleetError('version_exists', `${home.service} ${version} is on this host with other content`, {
       next: 'Deploy again: staging compares the content.',

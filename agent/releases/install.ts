@@ -1,5 +1,4 @@
 /** From two received streams to a release: decoded, unpacked, linked, synced, and only then visible under its name. */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import { passing } from '@fleet/process/points.ts';
@@ -8,8 +7,10 @@ import { type Code, FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import { type Service, service as sealedService } from '@fleet/protocol/service.ts';
+import { digestOf } from '@fleet/trust/release.ts';
 import { ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
 import type { Policy } from '../policy/policy.ts';
+import type { Trust } from '../trust/trust.ts';
 import {
   type Home,
   makeHome,
@@ -22,6 +23,7 @@ import {
 import { listParts } from './receive.ts';
 import { findRelease, type Sealed, verifyRelease } from './release.ts';
 import { linkShared } from './shared.ts';
+import { readSignature } from './signature.ts';
 import { clearStaging } from './sweep.ts';
 
 /** Refusals of what came, which is then of no use to a next try. */
@@ -33,7 +35,7 @@ type Commit = Request<AgentMethods, 'release.commit'>;
 export async function commitRelease(
   home: Home,
   { version, identity }: Commit,
-  policy: Policy,
+  { policy, trust }: { policy: Policy; trust: Trust },
 ): Promise<Reply<AgentMethods, 'release.commit'>> {
   const there = await findRelease(home, version);
   if (there?.identity === identity) {
@@ -45,16 +47,24 @@ export async function commitRelease(
   await makeHome(home);
   await clearStaging(home);
   try {
-    return sizeOf(await install(home, policy, version, identity));
+    return sizeOf(await install(home, { version, identity }, { policy, trust }));
   } catch (error) {
     if (error instanceof FleetError && USELESS.has(error.code)) await removeParts(home, version);
     throw error;
   }
 }
 
-async function install(home: Home, policy: Policy, version: string, identity: string): Promise<Manifest> {
+async function install(
+  home: Home,
+  { version, identity }: Pick<Commit, 'version' | 'identity'>,
+  { policy, trust }: { policy: Policy; trust: Trust },
+): Promise<Manifest> {
   const { disk } = home;
   const { manifest, bytes } = await readManifest(home, version, identity);
+  trust.check(
+    { service: home.service, version, manifest: digestOf(bytes) },
+    await readSignature(home, version),
+  );
   const service = decodeSealed(manifest);
   await policy.admitHooks(service);
   const user = await policy.userOf(home.service);
@@ -122,8 +132,7 @@ async function readManifest(
   const [part] = await listParts(home, version, 'manifest');
   if (!part) throw notWhole(home, version, 'manifest');
   const bytes = await home.disk.readFile(part.path);
-  if (createHash('sha256').update(bytes).digest('hex') !== part.sha256)
-    throw notWhole(home, version, 'manifest');
+  if (digestOf(bytes) !== part.sha256) throw notWhole(home, version, 'manifest');
   const manifest = decodeManifest(bytes);
   const { service } = manifest;
   if (service !== home.service || manifest.version !== version || manifest.identity !== identity)

@@ -23,6 +23,8 @@ export interface Home {
   /** Identity and sealed fleet.yaml of each release. */
   sealed: string;
   stats: string;
+  /** The signature of each release, on hosts that have joined a fleet. */
+  signatures: string;
   /** The supervisor's files, and what the service was started with. */
   run: string;
   /** Versions in the order of their activation. */
@@ -42,6 +44,7 @@ export function homeOf(root: string, service: string, disk: Disk = realDisk): Ho
     manifests: join(directory, 'manifests'),
     sealed: join(directory, 'sealed'),
     stats: join(directory, 'stats'),
+    signatures: join(directory, 'signatures'),
     run: join(directory, 'run'),
     activations: join(directory, 'activations.json'),
   };
@@ -58,6 +61,9 @@ export function sealedPath(home: Home, version: string): string {
 }
 export function statsPath(home: Home, version: string): string {
   return join(home.stats, `${version}.json`);
+}
+export function signaturePath(home: Home, version: string): string {
+  return join(home.signatures, `${version}.json`);
 }
 /** The digest in the name is all that an interrupted stream needs to go on, also in another life of the agent. */
 export function partPath(home: Home, version: string, part: StreamPart, sha256: string): string {

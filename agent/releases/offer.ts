@@ -5,20 +5,29 @@ import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/meth
 import type { StreamPart } from '@fleet/protocol/messages/release.ts';
 import { ifThere } from '../disk/durable.ts';
 import { requireRoom } from '../disk/room.ts';
+import type { Trust } from '../trust/trust.ts';
 import { finishCommit } from './install.ts';
 import { type Home, listReleases, makeHome, partPath, readCurrent } from './layout.ts';
 import { listParts } from './receive.ts';
 import { findRelease, removeRelease, verifyRelease } from './release.ts';
+import { findManifest, requireSigned, writeSignature } from './signature.ts';
 import { readStarted } from './started.ts';
 
+/** What is not the release that was offered, and gives way to it where nobody uses it. */
+const REPLACED: ReadonlySet<string> = new Set(['drifted', 'version_exists', 'not_signed']);
 type Offer = Request<AgentMethods, 'release.offer'>;
 
-export async function considerOffer(home: Home, offer: Offer): Promise<Reply<AgentMethods, 'release.offer'>> {
-  const { version } = offer;
+export async function considerOffer(
+  home: Home,
+  offer: Offer,
+  trust: Trust,
+): Promise<Reply<AgentMethods, 'release.offer'>> {
+  const { service, version, signed } = offer;
+  trust.check({ service, version, manifest: offer.manifest.sha256 }, signed);
   await makeHome(home);
   // Staging is where a deployment may still fail: what would not be switched is not sent either.
   const current = await readCurrent(home);
-  const obstacle = await whatIsWrong(home, offer);
+  const obstacle = await whatIsWrong(home, offer, trust);
   if (obstacle === 'nothing') {
     await finishCommit(home, version);
     return { state: 'present' };
@@ -28,6 +37,7 @@ export async function considerOffer(home: Home, offer: Offer): Promise<Reply<Age
   const { manifest, artifact } = offer;
   const manifestFrom = await bytesHere(home, version, 'manifest', manifest);
   const artifactFrom = await bytesHere(home, version, 'artifact', artifact);
+  if (signed) await writeSignature(home, signed);
   const missing = manifest.size - manifestFrom + artifact.size - artifactFrom;
   await requireRoom(home.disk, home.directory, offer.unpacked + missing, `${home.service} ${version}`);
   await passing('agent.staging_made', async () => {
@@ -38,15 +48,28 @@ export async function considerOffer(home: Home, offer: Offer): Promise<Reply<Age
 }
 
 /** `nothing`: the release is here and whole. An error: what is here is not it. Undefined: nothing is here. */
-async function whatIsWrong(home: Home, offer: Offer): Promise<'nothing' | FleetError | undefined> {
+async function whatIsWrong(
+  home: Home,
+  offer: Offer,
+  trust: Trust,
+): Promise<'nothing' | FleetError | undefined> {
   const { version, identity } = offer;
   const release = await findRelease(home, version);
   if (release && release.identity !== identity)
     return new FleetError('version_exists', `${home.service} ${version} is on this host with other content`);
-  if (release) return verifyRelease(home, release).then(() => 'nothing' as const, asFleetError);
+  if (release)
+    return verifyRelease(home, release)
+      .then(() => vouchFor(home, offer, trust))
+      .then(() => 'nothing' as const, asFleetError);
   if ((await listReleases(home)).includes(version))
     return new FleetError('drifted', `${home.releases}/${version} was not put there by fleet`);
   return undefined;
+}
+
+/** The same content may have come with another manifest; the newer signature is kept where it is that of the one that is here. */
+async function vouchFor(home: Home, { version, manifest, signed }: Offer, trust: Trust): Promise<void> {
+  if (signed && (await findManifest(home, version)) === manifest.sha256) await writeSignature(home, signed);
+  await requireSigned(home, version, trust);
 }
 
 /** Takes away what lies in the place of a release, unless it is in use. */
@@ -56,7 +79,7 @@ async function makeWay(
   current: string | null,
   obstacle: FleetError,
 ): Promise<void> {
-  if (obstacle.code !== 'drifted' && obstacle.code !== 'version_exists') throw obstacle;
+  if (!REPLACED.has(obstacle.code)) throw obstacle;
   const started = await readStarted(home);
   if (version === current || (started?.wanted && version === started.version))
     throw new FleetError(obstacle.code, `${obstacle.message}; it is what runs here, so it is left alone`, {

@@ -6,7 +6,7 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import { type Service, service as sealedService } from '@fleet/protocol/service.ts';
 import { ifThere, randomName, syncPath } from '../disk/durable.ts';
-import { type Home, manifestPath, releaseDirectory, sealedPath, statsPath } from './layout.ts';
+import { type Home, manifestPath, releaseDirectory, sealedPath, signaturePath, statsPath } from './layout.ts';
 import { findUnlinked, sharedPaths } from './shared.ts';
 
 export interface Release {
@@ -15,6 +15,8 @@ export interface Release {
   identity: string;
   /** The sealed fleet.yaml, decoded. */
   service: Service;
+  /** Digest of the manifest that this was read from; undefined where nobody asks for signatures. */
+  manifest?: string;
 }
 
 /** What a restart needs of a version, beside its manifest, which may list ten thousand files. */
@@ -80,7 +82,7 @@ export async function removeRelease(home: Home, version: string): Promise<void> 
   const doomed = join(home.staging, randomName());
   await ifThere(disk.rename(releaseDirectory(home, version), doomed));
   await syncPath(disk, home.releases);
-  for (const path of [sealedPath, manifestPath, statsPath])
+  for (const path of [sealedPath, manifestPath, statsPath, signaturePath])
     await disk.rm(path(home, version), { force: true });
   await disk.rm(doomed, { recursive: true, force: true });
 }

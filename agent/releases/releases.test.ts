@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { openRig, WORKER } from '../rig.fixture.ts';
+import { UNSIGNED } from '../trust/trust.ts';
 import { statsPath } from './layout.ts';
 import { considerOffer } from './offer.ts';
 
@@ -142,7 +143,7 @@ t.test('a release that the disk cannot read at this moment is left alone', async
     path === statsPath(home, version)
       ? Promise.reject(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' }))
       : (home.disk.readFile(path) as Promise<never>);
-  await t.rejects(considerOffer({ ...home, disk: { ...home.disk, readFile } }, offer), {
+  await t.rejects(considerOffer({ ...home, disk: { ...home.disk, readFile } }, offer, UNSIGNED), {
     code: 'internal',
     message: /EIO/,
   });

@@ -7,6 +7,8 @@ export interface Started {
   version: string;
   /** Every declared variable, and VERSION. */
   values: Record<string, string>;
+  /** Digest of the manifest that was looked at when it was started. */
+  manifest?: string | undefined;
   /** Whether it should run: false once it was told to stop. */
   wanted: boolean;
 }

@@ -22,7 +22,8 @@ export async function sweepHome(home: Home, now: number): Promise<void> {
     home.directory,
     async (name) => name.startsWith(UNFINISHED_SWITCH) || name.endsWith('.tmp'),
   );
-  for (const directory of [home.manifests, home.sealed, home.stats, home.run])
+  await sweepSignatures(home);
+  for (const directory of [home.manifests, home.sealed, home.stats, home.signatures, home.run])
     await sweep(disk, directory, async (name) => name.endsWith('.tmp'));
 }
 
@@ -34,6 +35,14 @@ export async function clearStaging({ disk, releases, staging }: Home): Promise<v
   const left = ((await ifThere(disk.readdir(staging))) ?? []).filter((name) => !parsePartName(name));
   if (left.length > 0) await syncPath(disk, releases);
   for (const name of left) await disk.rm(join(staging, name), { recursive: true, force: true });
+}
+
+/** An offer leaves one before anything has arrived, and nothing may ever arrive. */
+async function sweepSignatures({ disk, releases, staging, signatures }: Home): Promise<void> {
+  const there = (await ifThere(disk.readdir(releases))) ?? [];
+  const coming = ((await ifThere(disk.readdir(staging))) ?? []).map((name) => parsePartName(name)?.version);
+  const versions = new Set<string | undefined>([...there, ...coming]);
+  await sweep(disk, signatures, async (name) => name.endsWith('.json') && !versions.has(name.slice(0, -5)));
 }
 
 async function sweep(

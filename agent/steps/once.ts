@@ -4,7 +4,7 @@ import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/meth
 import type { Host } from '../host.ts';
 import type { Entry } from '../releases/journal.ts';
 import type { Home } from '../releases/layout.ts';
-import { requireRelease } from '../releases/release.ts';
+import { requireSigned } from '../releases/signature.ts';
 import { runHook } from './hooks.ts';
 import { openRuntime } from './runtime.ts';
 import { valuesFor } from './values.ts';
@@ -18,7 +18,7 @@ export async function runOnce(
   entry: Entry,
 ): Promise<Reply<AgentMethods, 'step.once'>> {
   const { version, name } = request;
-  const release = await requireRelease(home, version);
+  const release = await requireSigned(home, version, host.trust);
   const values = valuesFor(release.service, version, request.values);
   const step = release.service.once.find((once) => once.name === name);
   if (!step)

@@ -6,6 +6,7 @@ import type { Host } from '../host.ts';
 import { orderedReleases } from '../releases/activate.ts';
 import { type Home, readCurrent } from '../releases/layout.ts';
 import { findRelease } from '../releases/release.ts';
+import { findStarted } from '../releases/signature.ts';
 import { readStarted } from '../releases/started.ts';
 import { instanceOf, openRuntime } from './runtime.ts';
 
@@ -39,7 +40,7 @@ export async function stateOf(
   const started = await readStarted(home);
   if (!started) return { state: 'stopped', version: null };
   const { version, values } = started;
-  const release = await findRelease(home, version);
+  const release = await findStarted(home, started);
   if (!release) return { state: 'unknown', version };
   const instance = instanceOf(await openRuntime({ host, home, release, values }));
   return { state: await host.supervisorFor(instance.run).status(instance), version };

@@ -14,6 +14,7 @@ import { openJournal } from '../releases/journal.ts';
 import { type Home, homeOf, makeHome, releaseDirectory, sealedPath } from '../releases/layout.ts';
 import { writeStarted } from '../releases/started.ts';
 import type { Supervisor } from '../supervisors/supervisor.ts';
+import { UNSIGNED } from '../trust/trust.ts';
 import { restartService } from './restart.ts';
 
 const FLEET = '00000000-0000-4000-8000-000000000001';
@@ -94,6 +95,7 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
       config: policyConfig.parse({}),
     }),
     disk: realDisk,
+    trust: UNSIGNED,
     run: ({ argv, env }) => act(`${argv[0]} ${env.FLEET_VERSION}`, () => ended),
     endLeftovers: () => 0,
     runChecks: async () => [],

@@ -6,7 +6,7 @@ import type { HookName } from '@fleet/protocol/service.ts';
 import type { Host } from '../host.ts';
 import type { Entry } from '../releases/journal.ts';
 import { type Home, readCurrent } from '../releases/layout.ts';
-import { requireRelease } from '../releases/release.ts';
+import { requireSigned } from '../releases/signature.ts';
 import { writeStarted } from '../releases/started.ts';
 import { runHook } from './hooks.ts';
 import { joined, type Ran, timed } from './ran.ts';
@@ -23,7 +23,7 @@ export async function restartService(
   entry: Entry,
 ): Promise<Reply<AgentMethods, 'step.restart'>> {
   const { version, lenientStop } = request;
-  const release = await requireRelease(home, version);
+  const release = await requireSigned(home, version, host.trust);
   const values = valuesFor(release.service, version, request.values);
   const current = await readCurrent(home);
   if (current !== version)
@@ -62,12 +62,13 @@ async function startRelease(runtime: Runtime, entry: Entry): Promise<Ran[]> {
 
   await hook('before_start');
   // Before the start, so that a crash behind it leaves a service that is known.
-  await writeStarted(home, { version: release.version, values, wanted: true });
+  const { version, manifest } = release;
+  await writeStarted(home, { version, values, manifest, wanted: true });
   try {
     const start = () => timed(host, () => supervisor.start(instance));
     ran.push(await passing('agent.restart_hook', start));
   } catch (error) {
-    await writeStarted(home, { version: release.version, values, wanted: false });
+    await writeStarted(home, { version, values, manifest, wanted: false });
     throw error;
   }
   const state = await supervisor.status(instance);

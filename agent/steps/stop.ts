@@ -1,11 +1,11 @@
 /** Stopping what runs, by the release that it runs from: its own hooks, its own supervisor, the values it was started with. */
-import { asFleetError } from '@fleet/protocol/errors.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { ServiceState } from '@fleet/protocol/messages/step.ts';
 import type { HookName } from '@fleet/protocol/service.ts';
 import type { Host } from '../host.ts';
 import type { Entry } from '../releases/journal.ts';
 import type { Home } from '../releases/layout.ts';
-import { findRelease, requireRelease } from '../releases/release.ts';
+import { findStarted } from '../releases/signature.ts';
 import { readStarted, writeStarted } from '../releases/started.ts';
 import { runHook } from './hooks.ts';
 import { noted, type Ran, timed } from './ran.ts';
@@ -37,9 +37,20 @@ export async function stopRunning(
   const started = await readStarted(home);
   if (!started?.wanted) return { changed: false, ran: [] };
   const { version, values } = started;
-  const release = replaced ? await findRelease(home, version) : await requireRelease(home, version);
+  const release = await findStarted(home, started);
+  if (!release && !replaced)
+    throw new FleetError(
+      'no_release',
+      `${home.service} ${version} is no longer on this host as it was started`,
+      {
+        next: `Look what became of it, stop it by hand, or deploy ${home.service}.`,
+      },
+    );
   if (!release)
-    return { changed: true, ran: [noted(`${version} is no longer on the disk: its hooks were not run\n`)] };
+    return {
+      changed: true,
+      ran: [noted(`${version} is no longer on the disk as it was started: its hooks were not run\n`)],
+    };
   const runtime = await openRuntime({ host, home, release, values });
   const { hooks, run } = release.service;
   const supervisor = host.supervisorFor(run);

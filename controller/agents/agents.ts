@@ -35,6 +35,8 @@ export interface AgentsOptions {
   log: Log;
   /** Awaited before the hello is answered and before the host counts as connected. What it throws refuses the agent. */
   onHello(hello: Hello): Promise<void>;
+  /** Awaited before the host counts as connected, when it answers already. What it throws is logged, and keeps nobody out. */
+  onGreeted?(hello: Hello, ask: AgentSession['ask']): Promise<void>;
   /** A host that `onHello` has taken in is not connected any more. Not called by `close`. */
   onGone(host: string): void;
   /** See `openSession`. */
@@ -71,7 +73,18 @@ interface Connection {
 }
 
 export function createAgents(options: AgentsOptions): Agents {
-  const { server, path, fleet, version, log, onHello, onGone, heartbeatMs, helloMs = HELLO_MS } = options;
+  const {
+    server,
+    path,
+    fleet,
+    version,
+    log,
+    onHello,
+    onGreeted,
+    onGone,
+    heartbeatMs,
+    helloMs = HELLO_MS,
+  } = options;
   const connections = new Map<string, Connection>();
   /** Hosts that `onHello` has taken in and `onGone` has not been told of. */
   const takenIn = new Set<string>();
@@ -100,7 +113,7 @@ export function createAgents(options: AgentsOptions): Agents {
         known();
         await takeIn(connection);
         // The answer is on its way before anybody asks the host something.
-        setImmediate(() => admit(connection));
+        setImmediate(() => void introduce(connection).then(() => admit(connection)));
         return { protocol, fleet };
       } catch (error) {
         const { code, message, next } = asFleetError(error);
@@ -132,6 +145,15 @@ export function createAgents(options: AgentsOptions): Agents {
     } catch (error) {
       release(connection, asFleetError(error));
       throw error;
+    }
+  }
+
+  async function introduce({ hello, session }: Connection): Promise<void> {
+    try {
+      await onGreeted?.(hello, session.ask);
+    } catch (error) {
+      const { code, message, next } = asFleetError(error);
+      log.warn({ host: hello.host, code, next }, message);
     }
   }
 

@@ -5,6 +5,7 @@ import type { Command } from '@fleet/protocol/messages/command.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { ToldPolicy } from '@fleet/protocol/policy.ts';
 import type { FleetConfig } from '../config/config.ts';
+import type { Signing } from '../signing/signing.ts';
 import type { DeploymentRecord } from '../store/deployments.ts';
 import type { Alongside } from '../store/events.ts';
 import type { Store } from '../store/store.ts';
@@ -55,6 +56,8 @@ export interface Deps {
   disk: Disk;
   turns: Turns;
   log: Log;
+  /** Null in development, where nothing is signed. */
+  signing: Signing | null;
   /** Where the output of steps goes: OUTPUTS/DEPLOYMENT/STEP.log. */
   outputs: string;
   /** Agents that were there before may still be on their way back until then, by the clock. */

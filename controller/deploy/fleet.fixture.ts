@@ -145,6 +145,7 @@ export class Fleet {
           if (!moments.dead) this.faults.push(`${message}: ${String('err' in data ? data.err : '')}`);
         },
       },
+      signing: null,
       outputs: join(this.#dir, 'outputs'),
       settledAt: this.clock.now() + AGENTS_BACK_MS,
       parking: parking.signal,

@@ -315,6 +315,8 @@ export class FakeAgents implements Agents {
       return { results: [{ name: 'answers', passed, tries: 1, ms: 3, detail: passed ? '200' : '500' }] };
     },
 
+    'trust.update': (_host, { trust }) => ({ serial: trust.statement.serial }),
+
     'log.read': (host) => ({ text: `log of ${host.name}\n`, cursor: '0' }),
   };
 }

@@ -58,6 +58,12 @@ export async function prepare(
 ): Promise<Prepared> {
   const { placed, all, hosts } = targeted;
   const release = artifact && (await readRelease(artifact, deps.disk));
+  if (deps.signing && release) {
+    const { service, version } = release.manifest;
+    const floors = (await deps.store.floors.list()).map(({ signed }) => signed);
+    // Every host would refuse it: better before anything is touched.
+    deps.signing.check({ service, version, manifest: release.manifestSha256 }, artifact.signature, floors);
+  }
   for (const name of asked.skipChecks) {
     if (release === null || release.sealed.smoke.some((check) => check.name === name)) continue;
     throw new FleetError('unknown_check', `${release.manifest.version} has no smoke check ${name}`, {

@@ -1,7 +1,12 @@
 /** Which version: one that exists, or one that is built now. The only way from here to a build. */
+
+import { encodeManifest } from '@fleet/artifact/manifest.ts';
 import { passing } from '@fleet/process/points.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import type { Manifest } from '@fleet/protocol/manifest.ts';
+import type { SignedRelease } from '@fleet/protocol/trust.ts';
+import { digestOf } from '@fleet/trust/release.ts';
 import { build } from '../build/build.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import type { Deps } from './context.ts';
@@ -27,6 +32,7 @@ export interface Builder {
   config: Deps['config'];
   turns: Deps['turns'];
   clock: Deps['clock'];
+  signing: Deps['signing'];
   dirs: BuildDirs;
 }
 
@@ -111,9 +117,18 @@ async function buildNow(builder: Builder, wanted: Wanted, tell: Tell, signal: Ab
     manifestPath: made.manifestPath,
     notes: made.notes,
     builtAt: new Date().toISOString(),
+    signature: await signatureOf(builder, manifest),
   };
   if (made.built) await artifacts.add(artifact);
   return { artifact: (await artifacts.byVersion(service, manifest.version)) ?? artifact, built: made.built };
+}
+
+/** What was built again because its files were gone keeps its time: it is no newer than it was. */
+async function signatureOf({ signing, store }: Builder, manifest: Manifest): Promise<SignedRelease | null> {
+  const { service, version } = manifest;
+  const before = await store.artifacts.byVersion(service, version);
+  const release = { service, version, manifest: digestOf(encodeManifest(manifest)) };
+  return signing?.sign(release, before?.signature?.statement.signedAt) ?? null;
 }
 
 /** The commit of what was verified last anywhere: release notes begin after it. */

@@ -61,5 +61,6 @@ async function packVersion(dir: string, version: string): Promise<ArtifactRecord
     manifestPath,
     notes: [],
     builtAt: `2026-01-01T00:00:00.${version.replaceAll('.', '')}Z`,
+    signature: null,
   };
 }

@@ -1,5 +1,6 @@
 /** Artifacts: the versions that have been built, and where their files lie. */
 import { basename, join } from 'node:path';
+import type { SignedRelease } from '@fleet/protocol/trust.ts';
 import type { Selectable } from 'kysely';
 import type { Db } from './open.ts';
 import type { Tables } from './tables.ts';
@@ -18,6 +19,8 @@ export interface ArtifactRecord {
   manifestPath: string;
   notes: string[];
   builtAt: string;
+  /** Null for what was built in development. */
+  signature: SignedRelease | null;
 }
 
 export class Artifacts {
@@ -42,12 +45,29 @@ export class Artifacts {
         manifest_path: artifact.manifestPath,
         notes: JSON.stringify(artifact.notes),
         built_at: artifact.builtAt,
+        signature: artifact.signature && JSON.stringify(artifact.signature),
       })
       // The same content again, from another source: the newer source is the better key.
       .onConflict((conflict) =>
-        conflict.columns(['service', 'version']).doUpdateSet({ source_key: artifact.sourceKey }),
+        conflict.columns(['service', 'version']).doUpdateSet({
+          source_key: artifact.sourceKey,
+          signature: artifact.signature && JSON.stringify(artifact.signature),
+        }),
       )
       .execute();
+  }
+
+  /** By another key than before, or for the first time. */
+  async signAnew(signed: readonly SignedRelease[]): Promise<void> {
+    await this.#db.transaction().execute(async (trx) => {
+      for (const signature of signed)
+        await trx
+          .updateTable('artifacts')
+          .set({ signature: JSON.stringify(signature) })
+          .where('service', '=', signature.statement.service)
+          .where('version', '=', signature.statement.version)
+          .execute();
+    });
   }
 
   /** The files of every version lie in another folder now, by service, under the names that they had. */
@@ -109,5 +129,6 @@ function record(row: Selectable<Tables['artifacts']>): ArtifactRecord {
     manifestPath: row.manifest_path,
     notes: JSON.parse(row.notes) as string[],
     builtAt: row.built_at,
+    signature: row.signature === null ? null : (JSON.parse(row.signature) as SignedRelease),
   };
 }

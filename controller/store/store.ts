@@ -5,6 +5,7 @@ import { Builds } from './builds.ts';
 import { Deployments } from './deployments.ts';
 import { Events } from './events.ts';
 import type { OnBroken } from './faults.ts';
+import { Floors } from './floors.ts';
 import { Hidden } from './hidden.ts';
 import { Hosts } from './hosts.ts';
 import { Interruptions } from './interruptions.ts';
@@ -20,6 +21,7 @@ export interface Store extends Omit<OpenedStore, 'db'> {
   builds: Builds;
   deployments: Deployments;
   events: Events;
+  floors: Floors;
   hidden: Hidden;
   hosts: Hosts;
   interruptions: Interruptions;
@@ -48,6 +50,7 @@ export async function createStore(file: string, onBroken?: OnBroken): Promise<St
     builds: new Builds(db, events),
     deployments: new Deployments(db, events),
     events,
+    floors: new Floors(db),
     hidden: new Hidden(db),
     hosts: new Hosts(db),
     interruptions: new Interruptions(db, events),

@@ -33,7 +33,9 @@ export interface Tables {
     manifest_path: string;
     notes: string;
     built_at: string;
+    signature: string | null;
   };
+  floors: { service: string; signed: string; why: string; by: string; at: string };
   builds: {
     id: Generated<number>;
     service: string;

@@ -7,7 +7,8 @@
  */
 import { z } from 'zod';
 import { toldPolicy } from '../policy.ts';
-import { fleetId, hostName, labels, serviceName, versionName } from '../words.ts';
+import { level } from '../trust.ts';
+import { digest, fleetId, hostName, labels, serviceName, versionName } from '../words.ts';
 
 /** Protocol versions that this code speaks. */
 export const PROTOCOL = { min: 1, max: 1 } as const;
@@ -35,6 +36,18 @@ export const hello = {
     ),
     /** Bytes free where releases go. */
     freeDisk: z.number(),
+    /** What it holds to; absent in development, where nothing is signed. */
+    trust: z
+      .object({
+        /** Name of its root key. */
+        root: digest,
+        serial: z.int().min(1),
+        level,
+        /** `notBefore` of each floor. */
+        floors: z.record(serviceName, z.int().min(0)),
+      })
+      .optional(),
   }),
   reply: z.object({ protocol: z.int(), fleet: z.string() }),
 };
+export type Hello = z.infer<typeof hello.request>;

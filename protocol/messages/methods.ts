@@ -8,6 +8,7 @@ import { hello } from './hello.ts';
 import { read } from './log.ts';
 import { activate, commit, offer, prune } from './release.ts';
 import { once, report, restart, stop } from './step.ts';
+import { update } from './trust.ts';
 
 /** Controller asks, agent answers. */
 export const AGENT_METHODS = {
@@ -21,6 +22,7 @@ export const AGENT_METHODS = {
   'step.report': report,
   'check.smoke': smoke,
   'log.read': read,
+  'trust.update': update,
 } as const;
 
 /** Agent asks, controller answers. */

@@ -1,6 +1,7 @@
 /** Bringing a release to a host and making it the current one. */
 import { z } from 'zod';
 import { compression } from '../manifest.ts';
+import { signedRelease } from '../trust.ts';
 import { digest, serviceName, versionName } from '../words.ts';
 import { command } from './command.ts';
 
@@ -17,6 +18,8 @@ export const offer = {
     artifact: carried.extend({ compression }),
     /** Bytes that the release takes unpacked: the agent asks its disk before it takes a byte. */
     unpacked: z.int().min(0),
+    /** Over the manifest's digest. Absent in development alone, where agents have no root key to ask for it. */
+    signed: signedRelease.optional(),
   }),
   /** `present`: on disk and just verified. `wanted`: send both streams from these offsets, then commit. */
   reply: z.discriminatedUnion('state', [

@@ -66,6 +66,7 @@ export async function startController(parts: ControllerParts): Promise<Controlle
         if (!life.over) parts.onFault(`${message}: ${'err' in data ? String(data.err) : ''}`);
       },
     },
+    signing: null,
     outputs: '/outputs',
     settledAt: clock.now() + AGENTS_BACK_MS,
     parking: parking.signal,

@@ -4,6 +4,7 @@ import { basename, dirname } from 'node:path';
 import { type Agent, openAgent } from '@fleet/agent/agent.ts';
 import type { Host } from '@fleet/agent/host.ts';
 import { createPolicy } from '@fleet/agent/policy/policy.ts';
+import { UNSIGNED } from '@fleet/agent/trust/trust.ts';
 import { policyConfig } from '@fleet/config/agent.ts';
 import type { Random } from '../random/random.ts';
 import { diskOf, type Illness } from './agentDisk.ts';
@@ -98,6 +99,7 @@ export class SimulatedHost {
       root: ROOT,
       policy: createPolicy({ host: name, root: ROOT, joined: false, config: policyConfig.parse({}) }),
       disk,
+      trust: UNSIGNED,
       run: programs.hookRunner(life),
       endLeftovers: () => programs.endHooks(),
       runChecks: programs.checker(life),

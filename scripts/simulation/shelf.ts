@@ -102,6 +102,7 @@ export class Shelf {
       manifestPath: `/artifacts/${service}/${version}.json`,
       notes: [],
       builtAt: `2026-01-01T00:00:00.${version.replaceAll('.', '')}Z`,
+      signature: null,
     };
     this.files.set(record.artifactPath, artifact);
     this.files.set(record.manifestPath, encodeManifest(manifest));

@@ -48,6 +48,7 @@ async function transfer(context: StepContext<'stage'>, release: ReleaseFiles) {
     manifest: { size: release.manifestSize, sha256: release.manifestSha256 },
     artifact: manifest.artifact,
     unpacked: release.unpacked,
+    ...(record.signature && { signed: record.signature }),
   };
   const offer = await passing('controller.transfer_begin', () =>
     context.ask('release.offer', { ...offered, command: command() }, { timeoutMs: 120_000 }),
