@@ -12,6 +12,9 @@ export const CREDIT = 4;
 /** Larger frames of either kind end the connection. */
 export const MAX_FRAME = 1024 * 1024;
 
+/** Characters of a frame that tells an error, or why a stream was given up: twice what either end sends. */
+const LONGEST_ERROR = 128 * 1024;
+
 const id = z.int().min(1);
 const errorBody = z.strictObject({
   code: z.string().transform((code): Code => (Object.hasOwn(CODES, code) ? (code as Code) : 'internal')),
@@ -55,6 +58,9 @@ export function decodeFrame(text: string): Frame {
   const result = frame.safeParse(json);
   if (!result.success)
     throw new FleetError('bad_message', `a frame does not decode: ${z.prettifyError(result.error)}`);
+  const { type } = result.data;
+  if ((type === 'error' || type === 'cancel') && text.length > LONGEST_ERROR)
+    throw new FleetError('bad_message', `an error of ${text.length} characters`);
   return result.data;
 }
 

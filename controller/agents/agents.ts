@@ -18,6 +18,7 @@ import {
 import type { ToldPolicy } from '@fleet/protocol/policy.ts';
 import { nameInUse, stopping, unreachable, withHost } from './errors.ts';
 import { agreedProtocol } from './protocol.ts';
+import { SAYINGS } from './sayings.ts';
 
 const HELLO_MS = 10_000;
 
@@ -97,6 +98,7 @@ export function createAgents(options: AgentsOptions): Agents {
       theirs: AGENT_METHODS,
       ours: CONTROLLER_METHODS,
       handlers: { hello: greet },
+      errorCodes: SAYINGS,
       ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
     });
     const late = setTimeout(() => session.close(`no hello within ${helloMs} ms`), helloMs);

@@ -21,12 +21,18 @@ export interface OpenedStore {
   readonly epoch: number;
   /** When the backup was made that this database was restored from; null where it was not. */
   restoredFrom: string | null;
-  /** For an agent that has obeyed a later epoch than this one. False where it has not, and nothing is written. */
+  /** For an agent that has obeyed a later epoch than this one. False where it has not, and nothing is written. Throws `bad_message` on a lie. */
   raiseEpochAbove(seen: number): Promise<boolean>;
   /** Writes a consistent copy of the database to a new file, while it is used. */
   copyTo(file: string): Promise<void>;
   close(): Promise<void>;
 }
+
+/**
+ * Starts that a database may have lost when it was restored. An agent that claims more lies: believed, it would use up the
+ * numbers that there are, and no other agent would take a command any more.
+ */
+const MOST_STARTS_LOST = 100_000;
 
 /** `onBroken`: damage, or an error of the disk, at run time. What is not synced now may never be: nothing is tried again. */
 export async function openStore(file: string, onBroken: OnBroken = () => {}): Promise<OpenedStore> {
@@ -46,6 +52,11 @@ export async function openStore(file: string, onBroken: OnBroken = () => {}): Pr
       },
       async raiseEpochAbove(seen) {
         if (seen <= current) return false;
+        if (seen - current > MOST_STARTS_LOST)
+          throw new FleetError(
+            'bad_message',
+            `an agent claims epoch ${seen}, and this controller is at ${current}`,
+          );
         const next = seen + 1;
         // Two agents may say hello at once: the higher one stays, whoever writes last.
         await db

@@ -82,12 +82,17 @@ export function createCalls<Theirs extends Methods, Ours extends Methods>(parts:
         post({ type: 'error', id, error: wireError(error) });
       }
     },
-    /** What nobody waits for any more is dropped. */
-    onReply({ id, body }: { id: number; body: unknown }): void {
-      pending.get(id)?.resolve(body);
+    /** What nobody waits for any more is dropped; false then, as below. */
+    onReply({ id, body }: { id: number; body: unknown }): boolean {
+      const asked = pending.get(id);
+      asked?.resolve(body);
+      // A question is answered once.
+      return asked !== undefined && pending.delete(id);
     },
-    onError({ id, error }: { id: number; error: ErrorBody }): void {
-      pending.get(id)?.reject(fromBody(error));
+    onError({ id, error }: { id: number; error: ErrorBody }): boolean {
+      const asked = pending.get(id);
+      asked?.reject(fromBody(error));
+      return asked !== undefined && pending.delete(id);
     },
     end(reason: FleetError): void {
       for (const { method, reject } of pending.values()) reject(unanswered(method, reason));

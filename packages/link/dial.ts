@@ -12,9 +12,9 @@
  *     } });
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAX_FRAME } from '@fleet/protocol/codec.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import { WebSocket } from 'ws';
+import { SOCKET_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Session } from './session.ts';
 
@@ -72,8 +72,7 @@ async function dialOnce(
   onConnected: () => void,
 ): Promise<FleetError> {
   const socket = new WebSocket(url, {
-    perMessageDeflate: false,
-    maxPayload: MAX_FRAME,
+    ...SOCKET_LIMITS,
     handshakeTimeout: HANDSHAKE_MS,
   });
   let connection: Connection | undefined;

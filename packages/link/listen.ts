@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { MAX_FRAME } from '@fleet/protocol/codec.ts';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { SOCKET_LIMITS } from './limits.ts';
 import { watchNewcomers } from './newcomers.ts';
 
 export interface AcceptOptions {
@@ -22,9 +22,9 @@ export interface AcceptOptions {
  * `close` takes no more and ends the connections that are left; the HTTP server stays.
  */
 export function acceptAgents(options: AcceptOptions): { close(): Promise<void> } {
-  const { server, path, maxPayload = MAX_FRAME, onSocket } = options;
+  const { server, path, maxPayload = SOCKET_LIMITS.maxPayload, onSocket } = options;
   const newcomers = watchNewcomers(server, options.maxNewcomers);
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload });
+  const sockets = new WebSocketServer({ ...SOCKET_LIMITS, noServer: true, maxPayload });
 
   function onUpgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
     stream.on('error', () => stream.destroy());

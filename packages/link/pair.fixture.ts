@@ -52,7 +52,7 @@ async function opened(dialled: WebSocket, accepted: WebSocket): Promise<WebSocke
 }
 
 type Options<M extends ControllerMethods | AgentMethods> = Partial<
-  Pick<SessionOptions<M, M>, 'receive' | 'heartbeatMs' | 'progressMs'>
+  Pick<SessionOptions<M, M>, 'receive' | 'heartbeatMs' | 'progressMs' | 'unasked' | 'errorCodes'>
 >;
 
 /** The controller's end: asks agents. */

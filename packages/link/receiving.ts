@@ -79,22 +79,27 @@ export function createReceiver(parts: { post(frame: Frame): void; receive: Recei
         giveUp(stream, refused(stream, `more than ${STREAMS} streams at once`));
       else void take(stream);
     },
-    onChunk({ stream: id, offset, payload }: Chunk): void {
+    /** False where it is no part of a stream, or not the part that is due. */
+    onChunk({ stream: id, offset, payload }: Chunk): boolean {
       const stream = streams.get(id);
       // A stream that was given up here has chunks on their way still.
-      if (stream === undefined) return;
+      if (stream === undefined) return false;
       const wrong = faultOf(stream, offset, payload.length);
       if (wrong !== undefined) {
         giveUp(stream, refused(stream, wrong));
-        return;
+        return false;
       }
       stream.arrived += payload.length;
       stream.queue.push(payload);
       stream.wake();
+      return true;
     },
-    onCancel({ stream: id, error }: { stream: number; error: ErrorBody }): void {
+    onCancel({ stream: id, error }: { stream: number; error: ErrorBody }): boolean {
       const stream = streams.get(id);
-      if (streams.delete(id)) fail(stream!, fromBody(error));
+      if (stream === undefined) return false;
+      streams.delete(id);
+      fail(stream, fromBody(error));
+      return true;
     },
     end(reason: FleetError): void {
       for (const stream of streams.values()) fail(stream, reason);

@@ -97,30 +97,36 @@ export function createSender(parts: {
 
   return {
     send,
-    onAck({ stream: id, offset }: { stream: number; offset: number }): void {
+    /** False where it moves no stream on: for one that is over, or of what was acknowledged before. */
+    onAck({ stream: id, offset }: { stream: number; offset: number }): boolean {
       const stream = streams.get(id);
-      if (stream === undefined) return;
+      if (stream === undefined) return false;
       try {
         if (offset > stream.sent) throw failed(stream.name, 'bytes were acknowledged that were not sent');
+        const waiting = stream.unacknowledged.length;
         while (stream.unacknowledged[0]! <= offset) stream.unacknowledged.shift();
+        if (stream.unacknowledged.length === waiting) return false;
         stream.deadline.refresh();
         stream.wake();
         stream.onProgress?.(offset);
       } catch (error) {
         settle(stream, asFleetError(error));
       }
+      return true;
     },
-    onDone({ stream: id }: { stream: number }): void {
+    onDone({ stream: id }: { stream: number }): boolean {
       const stream = streams.get(id);
-      if (stream === undefined) return;
+      if (stream === undefined || stream.outcome !== undefined) return false;
       const early = stream.sent < stream.size;
       settle(stream, early ? failed(stream.name, 'the receiver was done before all was sent') : 'done');
+      return true;
     },
-    onCancel({ stream: id, error }: { stream: number; error: ErrorBody }): void {
+    onCancel({ stream: id, error }: { stream: number; error: ErrorBody }): boolean {
       const stream = streams.get(id);
-      if (stream === undefined) return;
+      if (stream === undefined) return false;
       streams.delete(id);
       settle(stream, fromBody(error));
+      return true;
     },
     end(reason: FleetError): void {
       for (const stream of streams.values()) settle(stream, interrupted(stream.name, reason));

@@ -11,9 +11,10 @@ import {
   type Frame,
   MAX_FRAME,
 } from '@fleet/protocol/codec.ts';
-import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import { asFleetError, type Code, type ErrorBody, FleetError } from '@fleet/protocol/errors.ts';
 import type { Handlers, Methods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { WebSocket } from 'ws';
+import { type Allowance, createAllowance } from './allowance.ts';
 import { type AskOptions, createCalls } from './calls.ts';
 import { watchHeartbeat } from './heartbeat.ts';
 import { createReceiver, type Receive } from './receiving.ts';
@@ -25,6 +26,8 @@ const PROGRESS_MS = 30_000;
 const FAREWELL_MS = 1000;
 /** A peer that lets this many bytes wait for it does not read: twice what all its streams may have on their way. */
 const MAX_WAITING = 32 * MAX_FRAME;
+/** More than a controller says to an agent in its busiest second, or an agent to a controller. */
+const UNASKED: Allowance = { burst: 1000, perSecond: 200 };
 /** WebSocket close code of our own; the reason beside it is for people. */
 const CLOSED = 4000;
 /** Bytes that a close frame has room for. */
@@ -58,6 +61,13 @@ export interface SessionOptions<Theirs extends Methods, Ours extends Methods> {
   heartbeatMs?: number;
   /** A stream without an acknowledgement for this long has failed. */
   progressMs?: number;
+  /** What the peer may send unasked; a session that is flooded ends, with `too_many` as its cause. */
+  unasked?: Allowance;
+  /**
+   * Codes that the peer's errors may carry; another one becomes `internal`. Without it, all: but how the link is, and what
+   * this end can do, is for this end to say.
+   */
+  errorCodes?: ReadonlySet<Code>;
 }
 
 export function openSession<Theirs extends Methods, Ours extends Methods>(
@@ -90,32 +100,40 @@ export function openSession<Theirs extends Methods, Ours extends Methods>(
     onSilent: (silentMs) => cut(`nothing came from the peer for ${silentMs / 1000} s`),
   });
 
-  function dispatch(frame: Frame): void {
+  const heard = (error: ErrorBody): ErrorBody =>
+    options.errorCodes?.has(error.code) === false ? { ...error, code: 'internal' } : error;
+
+  /** Whether it follows from something that this end has begun. */
+  function dispatch(frame: Frame): boolean {
     switch (frame.type) {
       case 'request':
         void calls.onRequest(frame);
-        break;
+        return false;
       case 'reply':
-        calls.onReply(frame);
-        break;
+        return calls.onReply(frame);
       case 'error':
-        calls.onError(frame);
-        break;
+        return calls.onError({ id: frame.id, error: heard(frame.error) });
       case 'open':
         if (isOurs(frame.stream))
           throw new FleetError('bad_message', `stream ${frame.stream} is not the peer’s to open`);
         receiver.onOpen(frame);
-        break;
+        return false;
       case 'ack':
-        sender.onAck(frame);
-        break;
+        return sender.onAck(frame);
       case 'done':
-        sender.onDone(frame);
-        break;
-      case 'cancel':
-        (isOurs(frame.stream) ? sender : receiver).onCancel(frame);
-        break;
+        return sender.onDone(frame);
+      case 'cancel': {
+        const { stream } = frame;
+        return (isOurs(stream) ? sender : receiver).onCancel({ stream, error: heard(frame.error) });
+      }
     }
+  }
+
+  const admit = createAllowance(options.unasked ?? UNASKED);
+  function countUnasked(bytes: number): void {
+    if (admit(bytes)) return;
+    const flood = new FleetError('too_many', 'the peer sends more than it was asked for');
+    leave(flood.message, flood);
   }
 
   /** The first reason wins. Returns false where there was one already. */
@@ -146,12 +164,17 @@ export function openSession<Theirs extends Methods, Ours extends Methods>(
   socket.on('message', (data: Buffer, isBinary) => {
     if (lost.signal.aborted) return;
     try {
-      if (isBinary) receiver.onChunk(decodeChunk(data));
-      else dispatch(decodeFrame(data.toString()));
+      const asked = isBinary ? receiver.onChunk(decodeChunk(data)) : dispatch(decodeFrame(data.toString()));
+      if (!asked) countUnasked(data.length);
     } catch (error) {
       leave(`the peer broke the protocol: ${asFleetError(error).message.slice(0, 300)}`, error);
     }
   });
+  // ws answers each ping by itself, also to a peer that reads nothing.
+  for (const control of ['ping', 'pong'] as const)
+    socket.on(control, () => {
+      if (!lost.signal.aborted) countUnasked(0);
+    });
   // ws answers what is no WebSocket at all, or too large a frame, with a close frame of its own.
   socket.on('error', (error) => leave(`the connection broke: ${error.message}`, error));
   socket.on('close', (code, reason) =>

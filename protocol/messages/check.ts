@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { serviceName, values, versionName } from '../words.ts';
 
 export const checkResult = z.strictObject({
-  name: z.string(),
+  name: z.string().max(64),
   passed: z.boolean(),
   tries: z.int().min(0),
   ms: z.number(),
   /** The last answer, or why there was none. One line. */
-  detail: z.string(),
+  detail: z.string().max(64 * 1024),
 });
 export type CheckResult = z.infer<typeof checkResult>;
 
@@ -21,5 +21,5 @@ export const smoke = {
     /** true: one try each, no waiting (settling looks, smoke waits). */
     onceOnly: z.boolean(),
   }),
-  reply: z.strictObject({ results: z.array(checkResult) }),
+  reply: z.strictObject({ results: z.array(checkResult).max(256) }),
 };

@@ -27,13 +27,15 @@ export const hello = {
     epochs: z.record(fleetId, z.int().min(1)).optional(),
     platform: z.string().max(64),
     bootId: z.string().max(64),
-    services: z.array(
-      z.object({
-        service: serviceName,
-        current: versionName.nullable(),
-        releases: z.array(versionName),
-      }),
-    ),
+    services: z
+      .array(
+        z.object({
+          service: serviceName,
+          current: versionName.nullable(),
+          releases: z.array(versionName).max(1000),
+        }),
+      )
+      .max(1000),
     /** Bytes free where releases go. */
     freeDisk: z.number(),
     /** What it holds to; absent in development, where nothing is signed. */

@@ -9,5 +9,5 @@ export const read = {
     lines: z.int().min(1).max(10_000),
     after: z.string().max(100).optional(),
   }),
-  reply: z.strictObject({ text: z.string(), cursor: z.string() }),
+  reply: z.strictObject({ text: z.string().max(512 * 1024), cursor: z.string().max(100) }),
 };

@@ -8,7 +8,7 @@ export const serviceState = z.enum(['running', 'recovering', 'stopped', 'failed'
 export type ServiceState = z.infer<typeof serviceState>;
 
 /** The end of what a program printed, at most 16 KiB, and how many bytes before it are not here. */
-export const output = z.strictObject({ text: z.string(), dropped: z.int().min(0) });
+export const output = z.strictObject({ text: z.string().max(64 * 1024), dropped: z.int().min(0) });
 
 /**
  * Stop what runs, by the release that it runs from; start what `current` names. `lenientStop`: a stop hook or command that
