@@ -48,7 +48,7 @@ const FAULTS: ReadonlyArray<[weight: number, fault: Fault]> = [
       const { life } = world.controller ?? {};
       life?.endAt(1 + world.random.below(300), () => {
         world.story.fault('controller killed');
-        world.killController(outage(world));
+        world.controllers.kill(outage(world));
       });
     },
   ],
@@ -57,7 +57,7 @@ const FAULTS: ReadonlyArray<[weight: number, fault: Fault]> = [
     (world) => {
       if (world.controller === undefined) return;
       world.story.fault('controller stopped');
-      void world.parkController(outage(world));
+      void world.controllers.park(outage(world));
     },
   ],
   [

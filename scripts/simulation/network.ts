@@ -4,7 +4,6 @@
  */
 import type { Agent } from '@fleet/agent/agent.ts';
 import type { Agents } from '@fleet/controller/deploy/context.ts';
-import type { Sink } from '@fleet/link/receiving.ts';
 import { asFleetError, type ErrorBody, FleetError, fromBody } from '@fleet/protocol/errors.ts';
 import {
   AGENT_METHODS,
@@ -19,6 +18,8 @@ import type { SimulatedClock } from './clock.ts';
 import { type Deed, doing } from './deed.ts';
 import type { SimulatedHost } from './host.ts';
 import { type Life, never } from './life.ts';
+import { Link } from './link.ts';
+import { transfer, wire } from './transfer.ts';
 
 type Method = keyof AgentMethods;
 type Hello = Request<ControllerMethods, 'hello'>;
@@ -37,56 +38,6 @@ export type MessageTrouble =
 export interface Trouble {
   after: number;
   what: MessageTrouble;
-}
-
-/** One connection of one life of an agent with one life of a controller. */
-class Link {
-  /** Whether anything still gets through. */
-  open = true;
-  /** The time until which it is busy with earlier messages. */
-  busyUntil = 0;
-  readonly lost = new AbortController();
-  readonly ended: Promise<void>;
-  readonly #end = Promise.withResolvers<void>();
-  readonly host: SimulatedHost;
-  readonly agent: Agent;
-  readonly life: Life;
-  readonly #waiting = new Set<(error: FleetError) => void>();
-  readonly #onEnd: () => void;
-
-  constructor(host: SimulatedHost, agent: Agent, life: Life, onEnd: () => void) {
-    this.host = host;
-    this.agent = agent;
-    this.life = life;
-    this.#onEnd = onEnd;
-    this.ended = this.#end.promise;
-  }
-
-  end(why: string): void {
-    this.open = false;
-    if (this.lost.signal.aborted) return;
-    this.lost.abort();
-    this.#end.resolve();
-    this.#onEnd();
-    for (const reject of this.#waiting) reject(new FleetError('link_lost', `${this.host.name}: ${why}`));
-  }
-
-  /** Rejects with `link_lost` when the connection ends first, and with what `signal` says. */
-  async unlessLost<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
-    const { promise, reject } = Promise.withResolvers<never>();
-    const stop = () => reject(signal?.reason);
-    this.#waiting.add(reject);
-    signal?.addEventListener('abort', stop, { once: true });
-    if (this.lost.signal.aborted) reject(new FleetError('link_lost', `${this.host.name}: lost`));
-    promise.catch(() => {});
-    work.catch(() => {});
-    try {
-      return await Promise.race([work, promise]);
-    } finally {
-      this.#waiting.delete(reject);
-      signal?.removeEventListener('abort', stop);
-    }
-  }
 }
 
 export interface NetworkWatcher {
@@ -207,7 +158,16 @@ export class Network implements Agents {
 
   async send(name: string, stream: Parameters<Agents['send']>[1]): Promise<void> {
     const link = this.#linkOf(name);
-    await link.unlessLost(this.#transfer(link, stream), stream.signal);
+    const sending = transfer(link, stream, {
+      clock: this.#clock,
+      random: this.#random,
+      content: this.#files.get(stream.path)!,
+      arrive: () => this.#arrive(link),
+      trouble: () => this.#trouble(name),
+      cut: () => this.cut(name),
+      onFault: this.#watcher.onFault,
+    });
+    await link.unlessLost(sending, stream.signal);
   }
 
   #linkOf(name: string): Link {
@@ -284,62 +244,4 @@ export class Network implements Agents {
     link.busyUntil = Math.max(link.busyUntil, this.#clock.now() + delay);
     await this.#clock.sleep(link.busyUntil - this.#clock.now());
   }
-
-  async #transfer(link: Link, stream: Parameters<Agents['send']>[1]): Promise<void> {
-    const { name, from, size } = stream;
-    await this.#arrive(link);
-    if (!link.open) return never();
-    const sink = await link.agent.receive(name, from, size).catch(overTheWire);
-    try {
-      await this.#pour(link, stream, sink);
-      await sink.end();
-    } catch (thrown) {
-      const error = asFleetError(thrown);
-      await sink.abort(error);
-      return overTheWire(error);
-    }
-    await this.#clock.sleep(this.#random.between(0.2, 3));
-    if (!link.open) return never();
-  }
-
-  /** Some or all of a file, chunk by chunk, as the trouble that is due has it. */
-  async #pour(
-    link: Link,
-    { path, from, size, onProgress }: Parameters<Agents['send']>[1],
-    sink: Sink,
-  ): Promise<void> {
-    const content = this.#files.get(path)!;
-    const trouble = this.#trouble(link.host.name);
-    const badAt = trouble === undefined ? size : from + this.#random.below(size - from + 1);
-    const chunk = this.#random.pick([64, 512, 4096, 65_536]);
-    for (let at = from; at < size; ) {
-      const end = Math.min(size, at + chunk);
-      const bytes = Buffer.from(content.subarray(at, end));
-      if (at <= badAt && badAt < end && trouble === 'late') {
-        this.#watcher.onFault('chunk damaged');
-        bytes[badAt - at]! ^= 1;
-      } else if (at <= badAt && badAt < end) {
-        this.#watcher.onFault('transfer cut');
-        this.cut(link.host.name);
-      }
-      await this.#clock.sleep(this.#random.between(0.1, 2));
-      if (!link.open) {
-        // The agent keeps what came, and knows of the loss as late as the controller does.
-        await link.ended;
-        throw new FleetError('link_lost', 'the connection was lost');
-      }
-      await sink.write(bytes);
-      at = end;
-      onProgress?.(at);
-    }
-  }
-}
-
-function overTheWire(thrown: unknown): never {
-  throw fromBody(wire(asFleetError(thrown).toJSON()));
-}
-
-/** As it comes out at the other end. */
-function wire<T>(message: T): T {
-  return JSON.parse(JSON.stringify(message)) as T;
 }
