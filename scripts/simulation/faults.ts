@@ -217,11 +217,14 @@ export async function heal(world: World): Promise<void> {
   world.troubles.clear();
   world.cutUntil.clear();
   world.database.fails = 0;
-  for (const balancer of world.balancers.values()) {
+  for (const [service, balancer] of world.balancers) {
     balancer.troubles.length = 0;
     balancer.awayUntil = 0;
-    for (const [name, { admin, by }] of balancer.told)
-      if (admin !== 'ready' && by === 'somebody else') balancer.tell(name, 'ready');
+    for (const [name, { admin, by }] of balancer.told) {
+      if (admin === 'ready' || by !== 'somebody else') continue;
+      balancer.tell(name, 'ready');
+      world.invariants.users.shownByOthers(service, name);
+    }
   }
   for (const host of world.hosts.values()) {
     host.life?.endAt(Number.POSITIVE_INFINITY, () => {});
