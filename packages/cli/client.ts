@@ -1,5 +1,11 @@
 /** The controller's HTTP API, typed by the same table that the controller serves. */
-
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+} from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import {
   type BodyInput,
   BY_HEADER,
@@ -11,6 +17,7 @@ import {
   type RouteName,
 } from '@fleet/protocol/api/routes.ts';
 import { CODES, type ErrorBody, FleetError, fromBody } from '@fleet/protocol/errors.ts';
+import { clientOptions } from '@fleet/trust/tls.ts';
 import { neutralise } from './print/escape.ts';
 
 export const DEFAULT_CONTROLLER = 'http://127.0.0.1:7300';
@@ -28,12 +35,22 @@ export interface Client {
   /** Throws the controller's own FleetError, or `controller_unreachable`. */
   call<N extends RouteName>(name: N, question: Question<N>): Promise<Reply<N>>;
   /** The event stream of one topic after an event's number. `signal` ends it. */
-  openEvents(topic: string, after: number, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  openEvents(topic: string, after: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** What to know the controller by, and to be known. */
+export interface Credentials {
+  token: string;
+  /** The fleet's own authority, PEM: whoever is not certified by it gets no token. */
+  ca: string;
 }
 
 export interface ClientOptions {
+  /** `https:`, or `http:` to this very machine, where nobody is asked who they are. */
   controller: string;
-  /** Who asks, like alice@desk. */
+  /** Needed for `https:`, and never sent over anything else. */
+  credentials?: Credentials | undefined;
+  /** Who asks, like alice@desk, where nobody is asked for a token. */
   by: string;
   /** Ends every call. */
   signal: AbortSignal;
@@ -41,27 +58,37 @@ export interface ClientOptions {
   verbatim?: boolean;
 }
 
-export function createClient({ controller, by, signal, verbatim = false }: ClientOptions): Client {
-  const base = checkAddress(controller);
-  const unreachable = (why: string, cause?: unknown) =>
-    new FleetError('controller_unreachable', `no controller answers at ${base}: ${why}`, {
-      next: 'start it with: fleet controller --config controller.yaml, or name another one with --controller URL',
-      cause,
-    });
+interface Message {
+  method: string;
+  path: string;
+  headers?: Record<string, string>;
+  body?: string;
+}
 
-  async function ask(path: string, init: RequestInit, ends: AbortSignal): Promise<Response> {
-    const headers = { ...init.headers, [BY_HEADER]: by.replace(/[^\w.@+-]/g, '_').slice(0, 100) };
-    let response: Response;
+/** Throws `bad_request` for an address that is none, `unauthenticated` where nobody is logged in. */
+export function createClient({
+  controller,
+  credentials,
+  by,
+  signal,
+  verbatim = false,
+}: ClientOptions): Client {
+  const base = checkAddress(controller);
+  const send = base.startsWith('https:') ? overTls(credentials, base) : inPlain(by);
+
+  async function ask(message: Message, ends: AbortSignal): Promise<IncomingMessage> {
+    let response: IncomingMessage;
     try {
-      response = await fetch(base + path, { redirect: 'error', ...init, headers, signal: ends });
+      const path = new URL(base).pathname.replace(/\/$/, '') + message.path;
+      response = await send(base, { ...message, path }, ends);
     } catch (error) {
       signal.throwIfAborted();
-      throw unreachable(reasonOf(error), error);
+      throw unanswered(base, error);
     }
-    if (response.ok) return response;
-    const body = await response.json().catch(() => undefined);
-    if (!isErrorBody(body))
-      throw unreachable(`what answers there (status ${response.status}) is no controller`);
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300) return response;
+    const body = parseJson(await readText(response).catch(() => ''), verbatim);
+    if (!isErrorBody(body)) throw unreachable(base, `what answers there (status ${status}) is no controller`);
     throw fromBody(body);
   }
 
@@ -70,16 +97,16 @@ export function createClient({ controller, by, signal, verbatim = false }: Clien
     async call(name, question) {
       const { method, reply } = ROUTES[name];
       const { params, query, body } = question as { params?: object; query?: object; body?: object };
-      const init: RequestInit = { method };
+      const message: Message = { method, path: fillPath(ROUTES[name].path, params) + queryString(query) };
       if (body) {
-        init.body = JSON.stringify(body);
-        init.headers = { 'content-type': 'application/json' };
+        message.body = JSON.stringify(body);
+        message.headers = { 'content-type': 'application/json' };
       }
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
-      const response = await ask(fillPath(ROUTES[name].path, params) + queryString(query), init, deadline);
-      const text = await response.text().catch((error) => {
+      const response = await ask(message, deadline);
+      const text = await readText(response).catch((error) => {
         signal.throwIfAborted();
-        throw unreachable(reasonOf(error), error);
+        throw unanswered(base, error);
       });
       const decoded = reply.safeParse(parseJson(text, verbatim));
       if (!decoded.success)
@@ -95,11 +122,54 @@ export function createClient({ controller, by, signal, verbatim = false }: Clien
     },
     async openEvents(topic, after, ends) {
       const headers = { accept: 'text/event-stream', 'last-event-id': String(after) };
-      const response = await ask(EVENTS.path + queryString({ topic, after }), { headers }, ends);
-      if (!response.body) throw unreachable('the event stream is empty');
-      return response.body;
+      return ask({ method: 'GET', path: EVENTS.path + queryString({ topic, after }), headers }, ends);
     },
   };
+}
+
+type Send = (base: string, message: Message, signal: AbortSignal) => Promise<IncomingMessage>;
+
+/** The token goes only to whoever the fleet's own authority certifies. */
+function overTls(credentials: Credentials | undefined, base: string): Send {
+  if (credentials === undefined)
+    throw new FleetError('unauthenticated', `nobody is logged in here, and ${base} asks who it is`, {
+      next: 'fleet login, with the string of `fleet people add`',
+    });
+  const agent = new HttpsAgent({ ...clientOptions({ ca: credentials.ca }), keepAlive: false });
+  const authorization = `Bearer ${credentials.token}`;
+  return (url, { body, path, method, headers }, signal) =>
+    answered(
+      httpsRequest(new URL(url), { agent, method, path, headers: { ...headers, authorization }, signal }),
+      body,
+    );
+}
+
+function inPlain(by: string): Send {
+  const agent = new HttpAgent({ keepAlive: false });
+  const who = { [BY_HEADER]: by.replace(/[^\w.@+-]/g, '_').slice(0, 100) };
+  return (url, { body, path, method, headers }, signal) =>
+    answered(
+      httpRequest(new URL(url), { agent, method, path, headers: { ...headers, ...who }, signal }),
+      body,
+    );
+}
+
+function answered(request: ClientRequest, body: string | undefined): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.on('error', reject);
+    request.once('response', (response) => {
+      // Whoever reads it hears of it too; an error without a listener ends the process.
+      response.on('error', () => {});
+      resolve(response);
+    });
+    request.end(body);
+  });
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
 }
 
 /** Text that came from the controller as JSON; `undefined` where it is none. */
@@ -116,9 +186,19 @@ export function parseJson(text: string, verbatim = false): unknown {
 
 function checkAddress(controller: string): string {
   const url = URL.parse(controller);
-  if (url?.protocol === 'http:' || url?.protocol === 'https:') return controller.replace(/\/+$/, '');
+  const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url?.hostname ?? '');
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback))
+    return controller.replace(/\/+$/, '');
+  if (url?.protocol === 'http:')
+    throw new FleetError(
+      'bad_request',
+      `${controller} is plain: nothing goes there unless it is this very machine`,
+      {
+        next: `write it like ${controller.replace(/^http:/, 'https:')}`,
+      },
+    );
   throw new FleetError('bad_request', `${controller} is not the address of a controller`, {
-    next: `write it like ${DEFAULT_CONTROLLER}`,
+    next: 'write it like https://10.0.0.1:7300',
   });
 }
 
@@ -146,11 +226,42 @@ function isErrorBody(body: unknown): body is ErrorBody {
   );
 }
 
-/** fetch says "fetch failed" and keeps the reason in its cause. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `nothing came within ${ANSWER_MS / 1000} s`;
-  const { cause } = error;
-  if (cause instanceof Error) return 'code' in cause && cause.code ? String(cause.code) : cause.message;
-  return error.message;
+function unreachable(base: string, why: string, cause?: unknown): FleetError {
+  return new FleetError('controller_unreachable', `no controller answers at ${base}: ${why}`, {
+    next: 'start it with: fleet controller --config controller.yaml, or name another one with --controller URL',
+    cause,
+  });
+}
+
+/** What TLS says of a certificate that is not good now. */
+const OUT_OF_TIME = /^CERT_(NOT_YET_VALID|HAS_EXPIRED)$/;
+/** And of one that is not the controller's. */
+const NOT_ITS_OWN =
+  /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|CERT_\w+|INVALID_\w+|ERR_TLS_CERT_\w+)$/;
+
+/** Why nothing came, or why it is not believed. */
+function unanswered(base: string, error: unknown): FleetError {
+  if (!(error instanceof Error)) return unreachable(base, String(error), error);
+  const code = 'code' in error ? String(error.code) : '';
+  if (OUT_OF_TIME.test(code))
+    return new FleetError(
+      'clock_off',
+      `the certificate of ${base} is not good by this machine’s clock (${code})`,
+      {
+        next: 'compare what `date` says here and on the controller; it renews its certificate by itself',
+        cause: error,
+      },
+    );
+  if (NOT_ITS_OWN.test(code))
+    return new FleetError(
+      'wrong_authority',
+      `who answers at ${base} is not the controller of this login (${code})`,
+      {
+        next: 'fleet login anew if the fleet was made anew; else somebody is between you and the controller',
+        cause: error,
+      },
+    );
+  const late = [error, error.cause].some((each) => each instanceof Error && each.name === 'TimeoutError');
+  if (late) return unreachable(base, `nothing came within ${ANSWER_MS / 1000} s`, error);
+  return unreachable(base, code || error.message, error);
 }

@@ -28,7 +28,7 @@ export interface Reasons {
 export const reach = () =>
   new Option(
     '--controller <url>',
-    'the controller’s address (default: FLEET_CONTROLLER, else http://127.0.0.1:7300)',
+    'the controller’s address (default: FLEET_CONTROLLER, else that of `fleet login`)',
   );
 export const json = (prints = 'print the controller’s reply as one JSON document') =>
   new Option('--json', prints);
@@ -96,7 +96,7 @@ export const WATCHING_EXITS = `Exit status:
   130  Ctrl-C or a closed terminal stops watching only: the deployment goes on`;
 
 /** `a,b` and `--host a --host b` say the same. */
-function list(value: string, before: string[] = []): string[] {
+export function list(value: string, before: string[] = []): string[] {
   const names = value
     .split(',')
     .map((name) => name.trim())

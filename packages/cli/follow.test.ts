@@ -36,7 +36,7 @@ t.test('a connection on which nothing comes is replaced, and nothing is said of 
   t.teardown(() => fake.stop());
   const client = createClient({ controller: fake.url, by: 'me', signal });
   const onSilence = () => t.fail('the controller answers');
-  const events = follow(client, 'deployment/1', { ...options, onSilence, idleMs: 50, patienceMs: 100 });
+  const events = follow(client, 'deployment/1', { ...options, onSilence, idleMs: 300 });
   fake.publish('deployment/1', note('one'));
   t.match((await events.next()).value, { text: 'one' });
   const next = events.next();

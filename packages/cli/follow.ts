@@ -43,7 +43,7 @@ export async function* follow(
       signal.throwIfAborted();
       // What the stream itself throws is a dropped connection; what the client throws is an answer, or that there is none.
       if (thrown instanceof FleetError) {
-        if (CODES[thrown.code].http < 500) throw thrown;
+        if (CODES[thrown.code].http < 500 || thrown.code === 'wrong_authority') throw thrown;
         if (silentSince === undefined) onSilence();
         silentSince ??= performance.now();
         if (performance.now() - silentSince > patienceMs) throw thrown;

@@ -19,7 +19,7 @@ Examples:
   $ fleet deploy segmenter --serial
   $ fleet rollback segmenter -e production
 
-The controller is found at --controller URL or FLEET_CONTROLLER, else http://127.0.0.1:7300.
+The controller is found at --controller URL or FLEET_CONTROLLER, else where \`fleet login\` was, else at http://127.0.0.1:7300.
 
 Exit status:
   0    done: every host verified on the version, every check passed

@@ -25,6 +25,13 @@ export const VERBS: Record<string, VerbEntry[]> = {
       summary: 'check the configuration, print its JSON Schema',
       load: () => import('./verbs/config.ts'),
     },
+    {
+      name: 'login',
+      summary: 'be known to a controller from here on',
+      load: () => import('./verbs/login.ts'),
+    },
+    { name: 'logout', summary: 'forget the login', load: () => import('./verbs/logout.ts') },
+    { name: 'whoami', summary: 'who the controller says you are', load: () => import('./verbs/whoami.ts') },
     { name: 'controller', summary: 'run the controller' },
     { name: 'agent', summary: 'run the agent of this host' },
   ],
@@ -86,6 +93,18 @@ export const VERBS: Record<string, VerbEntry[]> = {
       name: 'logs',
       summary: 'what a service, or a step of a deployment, printed',
       load: () => import('./verbs/logs.ts'),
+    },
+  ],
+  Trust: [
+    {
+      name: 'people',
+      summary: 'give people and programs tokens, and end them',
+      load: () => import('./verbs/people.ts'),
+    },
+    {
+      name: 'audit',
+      summary: 'what was done, by whom, when, from where',
+      load: () => import('./verbs/audit.ts'),
     },
   ],
   Keep: [
