@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { encodeManifest } from '@fleet/artifact/manifest.ts';
 import { pack } from '@fleet/artifact/pack.ts';
-import { acceptAgents } from '@fleet/link/listen.ts';
+import { acceptAgents, anybody } from '@fleet/link/listen.ts';
 import { openSession, type Session } from '@fleet/link/session.ts';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import {
@@ -41,6 +42,7 @@ export class FakeController {
     this.#accepted = acceptAgents({
       server: this.#server,
       path: AGENT_PATH,
+      identify: anybody,
       onSocket: (socket) => {
         const session: Session<AgentMethods> = openSession({
           socket,
@@ -52,6 +54,9 @@ export class FakeController {
               this.links.push(link);
               for (const resolve of this.#waiting.splice(0)) setImmediate(resolve, link);
               return { protocol: 1, fleet: this.fleet };
+            },
+            'identity.renew': async () => {
+              throw new FleetError('not_enrolled', 'this controller gives no certificates');
             },
           },
         });

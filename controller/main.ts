@@ -1,6 +1,5 @@
 /** The controller: wiring, signals, and nothing else. */
 import { mkdirSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
@@ -19,12 +18,16 @@ import { Deployer } from './deploy/deployer.ts';
 import { realDisk } from './deploy/disk.ts';
 import { closeRecordsOfShown } from './deploy/shownAgain.ts';
 import { Turns } from './deploy/turns.ts';
+import { inUse, openEndpoints } from './endpoints.ts';
+import { Enrolment } from './enrol/enrolment.ts';
+import { identitiesBy } from './enrol/identities.ts';
 import { loopbackOnly } from './listenAddress.ts';
 import packageJson from './package.json' with { type: 'json' };
 import { updatesFor } from './signing/handOn.ts';
 import { signShelf } from './signing/shelf.ts';
 import { openSigning } from './signing/signing.ts';
 import { createStore } from './store/store.ts';
+import { openTrust } from './trust/folder.ts';
 
 const HELP = `Usage: fleet controller [--config controller.yaml]
 
@@ -38,14 +41,12 @@ Example:
 `;
 /** Agents come back within this time of a controller's start, or of the loss of their link: their longest back-off. */
 const AGENTS_BACK_MS = 6000;
-/** Whoever connects and does not say what it wants by then is cut off. */
-const SPEAK_MS = 10_000;
 /** A host that does not say by then that it has taken who may sign is asked for nothing less: its own rules hold. */
 const TRUST_MS = 10_000;
 /** A deployment that does not park by then is left as it is: its steps are written down. */
 const PARK_MS = 30_000;
 
-/** Resolves when the controller listens. Throws `bad_config`, `bad_request`, `not_loopback`, `port_in_use`, `data_in_use`. */
+/** Resolves when the controller listens. Throws `bad_config`, `bad_request`, `not_loopback`, `not_initialised`, `key_too_open`, `port_in_use`, `data_in_use`. */
 export async function main(argv: string[]): Promise<void> {
   const { config, help } = readFlags(argv);
   if (help) process.stdout.write(HELP);
@@ -65,7 +66,7 @@ function readFlags(argv: string[]): { config: string; help: boolean } {
 
 async function runController(file: string): Promise<void> {
   const config = await loadConfig(file);
-  const address = loopbackOnly(config.listen);
+  if (config.development) loopbackOnly(config.listen);
   const dir = (name: string) => {
     const path = join(config.data, name);
     mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -73,20 +74,33 @@ async function runController(file: string): Promise<void> {
   };
   dir('.');
   const unlock = lockData(config.data);
+  const trust = config.development ? undefined : await openTrust(config.data, Date.now, file);
+  const endpoints = await openEndpoints(config, trust);
   const log = pino({ level: process.env.FLEET_LOG ?? 'info' }, pino.destination({ fd: 2, sync: true }));
   const store = await createStore(join(config.data, 'fleet.sqlite'), ({ code, message, next }) => {
     log.fatal({ code, next }, `${message}; the controller ends`);
     process.exit(1);
   });
-  const signing = openSigning(config.data, Date.now);
+  const signing = config.development ? null : openSigning(config.data, Date.now);
   if (signing) await signShelf(store, signing);
   const balancers = await openBalancers(config, store.hosts, dir('balancers'));
 
   const parking = new AbortController();
   const turns = new Turns();
-  const server = createServer({ headersTimeout: SPEAK_MS, connectionsCheckingInterval: SPEAK_MS / 2 });
+  const enrolment =
+    trust && signing
+      ? new Enrolment({
+          store,
+          trust,
+          signing,
+          clock: Date.now,
+          agentsPort: endpoints.agentsPort,
+          sweep: () => agents.sweep(),
+        })
+      : undefined;
   const agents = createAgents({
-    server,
+    server: endpoints.agents,
+    identities: enrolment && identitiesBy(enrolment, Date.now),
     path: AGENT_PATH,
     fleet: store.fleet,
     version: packageJson.version,
@@ -132,23 +146,26 @@ async function runController(file: string): Promise<void> {
   const deployer = new Deployer(deps, { store, config, turns, clock: realClock, signing, dirs });
   const backups = new Backups({ store, balancers: dir('balancers'), version: packageJson.version });
   const api = await createApi(
-    { ...deps, deployer, backups, startedAt: new Date(), version: packageJson.version },
+    { ...deps, deployer, backups, enrolment, startedAt: new Date(), version: packageJson.version },
     log,
-    server,
-    { development: true, origins: [], now: Date.now },
+    endpoints.people,
+    { development: config.development, origins: [], now: Date.now },
   );
 
-  const listening = await listen(api, address, config.listen);
-  log.info(
-    { url: listening, data: config.data, fleet: store.fleet },
-    'controller listens on loopback; nobody is asked who they are',
-  );
+  await endpoints.listenForAgents();
+  const url = await api.listen(endpoints.address).catch((error: unknown) => {
+    throw inUse(error, config.listen, 'listen');
+  });
+  log.info({ url, data: config.data, fleet: store.fleet }, 'the controller listens');
+  if (config.development)
+    log.warn('DEVELOPMENT: the link is plain, nobody is asked who they are, and nothing is signed');
   await deployer.takeUp();
   const keepingRecords = closeRecordsOfShown(deps);
 
   const close = async () => {
     // The server waits for every connection, and those of the agents do not end by themselves.
     await agents.close();
+    await endpoints.close();
     await api.close();
     await balancers.close();
     await store.close();
@@ -168,21 +185,4 @@ async function runController(file: string): Promise<void> {
     });
   };
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(signal));
-}
-
-async function listen(
-  api: Awaited<ReturnType<typeof createApi>>,
-  address: { host: string; port: number },
-  written: string,
-): Promise<string> {
-  try {
-    return await api.listen(address);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-      throw new FleetError('port_in_use', `another program listens on ${written}`, {
-        next: 'stop it (is a controller running already?), or write another `listen` in controller.yaml',
-      });
-    }
-    throw error;
-  }
 }

@@ -42,7 +42,7 @@ export const CODES = {
   not_loopback: {
     http: 500,
     exit: 2,
-    means: 'the controller listens on loopback only, until hosts can be enrolled',
+    means: 'in development the controller listens on loopback only',
   },
   data_in_use: { http: 500, exit: 2, means: 'another controller uses this data directory' },
   newer_database: { http: 500, exit: 2, means: 'the database was written by a newer program' },

@@ -51,6 +51,9 @@ export const values = z.record(variableName, variableValue);
 /** Declared variables with their values on one host. */
 export type Values = z.infer<typeof values>;
 
+/** A moment, as ISO 8601 in UTC. */
+export const moment = z.iso.datetime();
+
 /** Made with a controller's database: a fresh one is another fleet. */
 export const fleetId = z.string().regex(/^[0-9a-f-]{36}$/);
 

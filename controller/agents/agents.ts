@@ -3,7 +3,7 @@
  * and answered. One name is one agent: the same agent coming back replaces its old session, another one is refused.
  */
 import type { Server } from 'node:http';
-import { type AcceptOptions, acceptAgents } from '@fleet/link/listen.ts';
+import { type AcceptOptions, acceptAgents, anybody } from '@fleet/link/listen.ts';
 import type { Log } from '@fleet/link/log.ts';
 import { openSession, type Session } from '@fleet/link/session.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
@@ -16,11 +16,14 @@ import {
   type Request,
 } from '@fleet/protocol/messages/methods.ts';
 import type { ToldPolicy } from '@fleet/protocol/policy.ts';
-import { nameInUse, stopping, unreachable, withHost } from './errors.ts';
+import { nameInUse, otherHost, stopping, unreachable, withHost } from './errors.ts';
+import type { Identities, Identity } from './identities.ts';
 import { agreedProtocol } from './protocol.ts';
 import { SAYINGS } from './sayings.ts';
 
 const HELLO_MS = 10_000;
+/** An identity that was ended loses its open connection after this time at most. */
+const SWEEP_MS = 5000;
 
 export type Hello = Request<ControllerMethods, 'hello'>;
 type AgentSession = Session<AgentMethods>;
@@ -29,6 +32,8 @@ export interface AgentsOptions {
   server: Server;
   /** Where agents connect, like /agents. */
   path: string;
+  /** Who may connect, and as who. Without it, in development, everybody is who they say. */
+  identities?: Identities | undefined;
   /** This fleet's id. */
   fleet: string;
   /** Of the controller's program. */
@@ -62,6 +67,8 @@ export interface Agents {
   whenConnected(host: string, signal: AbortSignal): Promise<void>;
   /** What a connected host said last. */
   hello(host: string): Hello | undefined;
+  /** Looks at every open connection, and ends those whose identity was ended. It does so by itself every few seconds. */
+  sweep(): Promise<void>;
   /** Ends every session and takes no more. The HTTP server stays. */
   close(): Promise<void>;
 }
@@ -74,41 +81,45 @@ interface Connection {
 }
 
 export function createAgents(options: AgentsOptions): Agents {
-  const {
-    server,
-    path,
-    fleet,
-    version,
-    log,
-    onHello,
-    onGreeted,
-    onGone,
-    heartbeatMs,
-    helloMs = HELLO_MS,
-  } = options;
+  const { server, path, identities, fleet, version, log, onHello, onGreeted, onGone } = options;
+  const { heartbeatMs, helloMs = HELLO_MS } = options;
+  /** Connections of agents that are known by their certificates, greeted or not. */
+  const identified = new Map<AgentSession, Identity>();
   const connections = new Map<string, Connection>();
   /** Hosts that `onHello` has taken in and `onGone` has not been told of. */
   const takenIn = new Set<string>();
   const waiting = new Set<{ host: string; resolve(): void; reject(error: FleetError): void }>();
   let closing = false;
 
-  const onSocket: AcceptOptions['onSocket'] = (socket, known) => {
+  const onSocket: AcceptOptions<Identity | undefined>['onSocket'] = (socket, known, identity) => {
     const session: AgentSession = openSession({
       socket,
       theirs: AGENT_METHODS,
       ours: CONTROLLER_METHODS,
-      handlers: { hello: greet },
+      handlers: { hello: greet, 'identity.renew': renew },
       errorCodes: SAYINGS,
       ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
     });
     const late = setTimeout(() => session.close(`no hello within ${helloMs} ms`), helloMs);
-    void session.closed.then(() => clearTimeout(late));
+    void session.closed.then(() => {
+      clearTimeout(late);
+      identified.delete(session);
+    });
+    if (identity !== undefined) {
+      // One that was opened before and has not said hello yet is given up: an agent has one.
+      for (const [other, { key }] of identified)
+        if (key === identity.key && !isConnection(other)) other.close('the agent has connected anew');
+      identified.set(session, identity);
+    }
 
     let greeted = false;
-    async function greet(hello: Hello) {
+    async function greet(said: Hello) {
+      const hello = identity === undefined ? said : { ...said, labels: identity.labels };
       try {
         if (greeted) throw new FleetError('bad_message', `${hello.host}: a second hello`);
         greeted = true;
+        if (identity !== undefined && identity.host !== hello.host)
+          throw otherHost(identity.host, hello.host);
         const protocol = agreedProtocol(hello, version);
         const connection = claim(hello, session);
         clearTimeout(late);
@@ -124,7 +135,31 @@ export function createAgents(options: AgentsOptions): Agents {
         throw error;
       }
     }
+    async function renew() {
+      if (identity === undefined || identities === undefined)
+        throw new FleetError('not_enrolled', 'nobody has a certificate in development');
+      return { certificate: await identities.renew(identity) };
+    }
   };
+
+  function isConnection(session: AgentSession): boolean {
+    return [...connections.values()].some((connection) => connection.session === session);
+  }
+
+  async function sweep(): Promise<void> {
+    for (const [session, identity] of identified) {
+      try {
+        await identities?.check(identity);
+      } catch (thrown) {
+        const { code, message } = asFleetError(thrown);
+        if (code !== 'not_enrolled') throw thrown;
+        session.close(message);
+      }
+    }
+  }
+  const sweeping = setInterval(() => {
+    sweep().catch((error: unknown) => log.warn({ err: error }, 'open connections were not looked at'));
+  }, SWEEP_MS);
 
   /** Takes the host's name for this session, from an older session of the same agent if need be. */
   function claim(hello: Hello, session: AgentSession): Connection {
@@ -186,7 +221,8 @@ export function createAgents(options: AgentsOptions): Agents {
     return connection.session;
   }
 
-  const acceptor = acceptAgents({ server, path, onSocket });
+  const identify = identities === undefined ? anybody : identities.of;
+  const acceptor = acceptAgents<Identity | undefined>({ server, path, identify, onSocket });
 
   return {
     ask: (host, method, body, options) => withHost(host, () => sessionOf(host).ask(method, body, options)),
@@ -194,6 +230,7 @@ export function createAgents(options: AgentsOptions): Agents {
     policyOf: (host) => (connections.get(host)?.connected ? connections.get(host)?.hello.policy : undefined),
     isConnected: (host) => connections.get(host)?.connected ?? false,
     hello: (host) => (connections.get(host)?.connected ? connections.get(host)?.hello : undefined),
+    sweep,
     async whenConnected(host, signal) {
       if (connections.get(host)?.connected) return;
       if (signal.aborted) throw unreachable(host, signal.reason);
@@ -212,6 +249,7 @@ export function createAgents(options: AgentsOptions): Agents {
     },
     async close() {
       closing = true;
+      clearInterval(sweeping);
       for (const waiter of waiting) waiter.reject(stopping());
       for (const { session } of connections.values()) session.close('the controller is stopping');
       await acceptor.close();

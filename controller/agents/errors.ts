@@ -16,6 +16,14 @@ export function nameInUse(host: string): FleetError {
   });
 }
 
+/** The certificate says who it is. */
+export function otherHost(host: string, said: string): FleetError {
+  return new FleetError('not_enrolled', `the agent with the certificate of ${host} says that it is ${said}`, {
+    next: `take \`host: ${said}\` out of its agent.yaml; for another name: fleet hosts forget ${host}, then join anew`,
+    data: { host },
+  });
+}
+
 export function stopping(): FleetError {
   return new FleetError('stopping', 'the controller is stopping');
 }

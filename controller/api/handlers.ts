@@ -3,6 +3,7 @@ import type { Body, Params, Query, Reply, RouteName } from '@fleet/protocol/api/
 import type { Backups } from '../backup/backups.ts';
 import type { Deps } from '../deploy/context.ts';
 import type { Deployer } from '../deploy/deployer.ts';
+import type { Enrolment } from '../enrol/enrolment.ts';
 import type { Person } from '../people/people.ts';
 import type { Sessions } from '../people/sessions.ts';
 
@@ -23,6 +24,8 @@ export type Handlers<N extends RouteName = RouteName> = { [K in N]: Handler<K> }
 export interface Serving extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs'> {
   deployer: Deployer;
   backups: Backups;
+  /** Absent in development: nobody is asked who they are. */
+  enrolment: Enrolment | undefined;
   startedAt: Date;
   version: string;
 }

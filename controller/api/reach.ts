@@ -39,6 +39,15 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
     return host !== undefined && isHostIn(who, host, config);
   },
   'hosts.forget': wholeFleet,
+  'hosts.approve': wholeFleet,
+  'hosts.revoke': wholeFleet,
+  'identities.list': wholeFleet,
+  'joining.create': wholeFleet,
+  'joining.list': wholeFleet,
+  'joining.revoke': wholeFleet,
+  // Let in by what they prove, not by a token that has a scope.
+  'agents.join': everybody,
+  'agents.certify': everybody,
   'logs.read': async ({ who, params }, { store, config }) => {
     const host = await hostOf(store, params.host);
     return (

@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { BY_HEADER, EVENTS, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
 import { CODES } from '@fleet/protocol/errors.ts';
+import { makeTlsKey } from '@fleet/trust/keys.ts';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { z } from 'zod';
 import { Backups } from '../backup/backups.ts';
 import { fleets, NEW, OLD, type Setting } from '../deploy/fleet.fixture.ts';
+import { certifyBody, enrolmentIn, joinBody, tokenOf } from '../enrol/enrolment.fixture.ts';
 import { buildTopic, deploymentTopic } from '../store/events.ts';
 import type { Serving } from './handlers.ts';
 import { createApi } from './server.ts';
@@ -25,7 +27,16 @@ async function serve(t: Test, setting: Setting = {}, more: Partial<Serving> = {}
   const { deployer, deps, store } = await fleet.controller();
   const backups = new Backups({ store, balancers: t.testdir(), version: '0.1.0' });
   t.teardown(() => backups.idle());
-  const served: Serving = { ...deps, deployer, backups, startedAt: new Date(), version: '0.1.0', ...more };
+  const { enrolment } = await enrolmentIn(mkdtempSync(join(t.testdir(), 'enrol-')), store);
+  const served: Serving = {
+    ...deps,
+    deployer,
+    backups,
+    enrolment,
+    startedAt: new Date(),
+    version: '0.1.0',
+    ...more,
+  };
   const api = await createApi(served, pino({ level: 'silent' }), createServer(), {
     development: true,
     origins: [],
@@ -34,7 +45,7 @@ async function serve(t: Test, setting: Setting = {}, more: Partial<Serving> = {}
   t.teardown(() => api.close());
   await api.listen({ host: '127.0.0.1', port: 0 });
   const { port } = api.server.address() as AddressInfo;
-  return { fleet, deployer, store, port, url: `http://127.0.0.1:${port}` };
+  return { fleet, deployer, store, enrolment, port, url: `http://127.0.0.1:${port}` };
 }
 
 interface Asked {
@@ -70,12 +81,62 @@ const errorForm = z.strictObject({
   data: z.record(z.string(), z.unknown()).optional(),
 });
 
+/** What the routes of enrolment are given: filled in by the test, because proofs are made for a token. */
+const joining = { keys: makeTlsKey(), token: '', tokenId: '' };
+
 /** One good call of each route, and one of something that there is not. A route that is not here does not compile. */
 const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Asked, 'method'> }> = {
   'status.show': { good: { path: '/api/status?service=segmenter' } },
   'hosts.list': { good: { path: '/api/hosts' } },
   'hosts.show': { good: { path: '/api/hosts/a' }, unknown: { path: '/api/hosts/nobody' } },
   'hosts.forget': { good: { path: '/api/hosts/c' }, unknown: { path: '/api/hosts/nobody' } },
+  'hosts.approve': {
+    good: { path: '/api/hosts/newcomer/approve' },
+    unknown: { path: '/api/hosts/nobody/approve' },
+  },
+  'hosts.revoke': {
+    good: { path: '/api/hosts/newcomer/revoke' },
+    unknown: { path: '/api/hosts/nobody/revoke' },
+  },
+  'identities.list': { good: { path: '/api/identities' } },
+  'joining.create': {
+    good: { path: '/api/join-tokens', body: { labels: { role: 'web' }, url: 'https://127.0.0.1:7300' } },
+  },
+  'joining.list': { good: { path: '/api/join-tokens' } },
+  'joining.revoke': {
+    good: {
+      get path() {
+        return `/api/join-tokens/${joining.tokenId}`;
+      },
+    },
+    unknown: { path: `/api/join-tokens/${'0'.repeat(16)}` },
+  },
+  'agents.join': {
+    good: {
+      path: '/api/agents/join',
+      get body() {
+        return joinBody(joining.token, 'joins', joining.keys);
+      },
+    },
+    unknown: {
+      path: '/api/agents/join',
+      body: joinBody(`fleetjoin_${'0'.repeat(16)}_${'A'.repeat(43)}`, 'nobody'),
+    },
+  },
+  'agents.certify': {
+    good: {
+      path: '/api/agents/certify',
+      get body() {
+        return certifyBody(joining.keys, Date.now());
+      },
+    },
+    unknown: {
+      path: '/api/agents/certify',
+      get body() {
+        return certifyBody(makeTlsKey(), Date.now());
+      },
+    },
+  },
   'logs.read': {
     good: { path: '/api/services/segmenter/hosts/a/log?lines=5' },
     unknown: { path: '/api/services/segmenter/hosts/nobody/log' },
@@ -141,10 +202,14 @@ const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Ask
 const ROUTE_LIST = Object.entries(ROUTES) as Array<[RouteName, Route]>;
 
 t.test('every route answers in the form that it declares', async (t) => {
-  const { port, fleet, deployer, store } = await serve(t);
+  const { port, fleet, deployer, store, enrolment } = await serve(t);
   const held = Promise.withResolvers<void>();
   for (const [name, { method, reply }] of ROUTE_LIST) {
     if (name === 'hosts.forget') fleet.agents.disconnect('c');
+    if (name === 'hosts.approve')
+      await enrolment.join(joinBody(await tokenOf(enrolment, { approve: true }), 'newcomer'));
+    if (name === 'joining.revoke') [{ id: joining.tokenId = '' } = {}] = await enrolment.listTokens();
+    if (name === 'agents.join') joining.token = await tokenOf(enrolment);
     if (name === 'deployments.pause') {
       // Something to pause, resume and abort, that does not end before.
       fleet.agents.trouble('a', 'step.report', { kind: 'held', until: held.promise }, { times: 1 });

@@ -25,6 +25,7 @@ import { backups } from './backups.ts';
 import { builds } from './builds.ts';
 import { deployments } from './deployments.ts';
 import { type Edge, type EdgeOptions, guardEdge } from './edge.ts';
+import { enrolment } from './enrolment.ts';
 import { streamEvents } from './events.ts';
 import type { Asked, Handlers, Served, Serving } from './handlers.ts';
 import { hosts } from './hosts.ts';
@@ -130,6 +131,7 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
   const handlers: Handlers = {
     ...status(served),
     ...hosts(served),
+    ...enrolment(served),
     ...builds(served),
     ...deployments(served),
     ...backups(served),

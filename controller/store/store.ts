@@ -8,7 +8,9 @@ import type { OnBroken } from './faults.ts';
 import { Floors } from './floors.ts';
 import { Hidden } from './hidden.ts';
 import { Hosts } from './hosts.ts';
+import { Identities } from './identities.ts';
 import { Interruptions } from './interruptions.ts';
+import { JoinTokens } from './joinTokens.ts';
 import { Locks } from './locks.ts';
 import { type OpenedStore, openStore } from './open.ts';
 import { RollbackPoints } from './rollbackPoints.ts';
@@ -24,7 +26,9 @@ export interface Store extends Omit<OpenedStore, 'db'> {
   floors: Floors;
   hidden: Hidden;
   hosts: Hosts;
+  identities: Identities;
   interruptions: Interruptions;
+  joinTokens: JoinTokens;
   locks: Locks;
   rollbackPoints: RollbackPoints;
   steps: Steps;
@@ -53,7 +57,9 @@ export async function createStore(file: string, onBroken?: OnBroken): Promise<St
     floors: new Floors(db),
     hidden: new Hidden(db),
     hosts: new Hosts(db),
+    identities: new Identities(db),
     interruptions: new Interruptions(db, events),
+    joinTokens: new JoinTokens(db),
     locks: new Locks(db),
     rollbackPoints: new RollbackPoints(db),
     steps: new Steps(db, events),

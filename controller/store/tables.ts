@@ -3,6 +3,7 @@
 import type { Role } from '@fleet/protocol/access.ts';
 import type { AuditOutcome } from '@fleet/protocol/api/audit.ts';
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
+import type { IdentityState } from '@fleet/protocol/api/enrolment.ts';
 import type { Take } from '@fleet/protocol/api/interruptions.ts';
 import type { Generated } from 'kysely';
 
@@ -117,6 +118,31 @@ export interface Tables {
     left_by: number | null;
   };
   locks: { service: string; environment: string; deployment: number; owner: string; since: string };
+  join_tokens: {
+    id: string;
+    hash: string;
+    labels: string;
+    host: string | null;
+    approve: number;
+    uses: number;
+    used: number;
+    by: string;
+    made_at: string;
+    expires_at: string;
+    revoked_at: string | null;
+  };
+  identities: {
+    key: string;
+    public_key: string;
+    host: string;
+    labels: string;
+    token: string;
+    state: IdentityState;
+    joined_at: string;
+    expires_at: string | null;
+    ended_at: string | null;
+    ended_by: string | null;
+  };
   hidden: {
     service: string;
     environment: string;

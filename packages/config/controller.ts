@@ -107,7 +107,18 @@ export const controllerConfig = z.strictObject({
     .string()
     .regex(/^[0-9A-Za-z.:[\]-]+:\d{1,5}$/, 'an address and a port, like 127.0.0.1:7300')
     .default('127.0.0.1:7300')
-    .describe('Where agents and people reach the controller; loopback only, for now'),
+    .describe(
+      'Where people and programs reach the controller, with their tokens, and where hosts join; TLS 1.3',
+    ),
+  listen_agents: z
+    .string()
+    .regex(/^[0-9A-Za-z.:[\]-]+:\d{1,5}$/, 'an address and a port, like 127.0.0.1:7301')
+    .optional()
+    .describe('Where agents connect, with their certificates; TLS 1.3. Without it, one port above `listen`'),
+  development: z
+    .boolean()
+    .default(false)
+    .describe('Everything on one plain port, nobody is asked who they are, nothing is signed; loopback only'),
   data: z.string().default('./fleet-data').describe('Database, artifacts and logs; relative to this file'),
   services: z
     .record(

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import t, { type Test } from 'tap';
 import { dial, pauseAfter } from './dial.ts';
-import { acceptAgents } from './listen.ts';
+import { acceptAgents, anybody } from './listen.ts';
 import type { Log } from './log.ts';
 import { asAgent, asController, listening, PATH } from './pair.fixture.ts';
 import type { Session } from './session.ts';
@@ -22,6 +22,7 @@ async function accepting(t: Test, port = 0) {
   const acceptor = acceptAgents({
     server,
     path: PATH,
+    identify: anybody,
     onSocket(socket) {
       sessions.push(asController(socket));
       wake();

@@ -11,8 +11,10 @@
  *       return session;                        // connected; what is thrown instead ends this try
  *     } });
  */
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import type { ConnectionOptions } from 'node:tls';
+import { asFleetError, CODES, type ErrorBody, FleetError, fromBody } from '@fleet/protocol/errors.ts';
 import { WebSocket } from 'ws';
 import { SOCKET_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
@@ -23,11 +25,19 @@ const HANDSHAKE_MS = 10_000;
 const STEADY_MS = 2000;
 const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
+/** Bytes that are read of a refusal. */
+const REFUSAL = 4096;
 
+type SecureOptions = Pick<
+  ConnectionOptions,
+  'ca' | 'cert' | 'key' | 'servername' | 'minVersion' | 'maxVersion' | 'rejectUnauthorized'
+>;
 type Connection = Pick<Session<never>, 'closed' | 'close'>;
 
 export interface DialOptions {
   url: string;
+  /** Asked for before each try, because certificates are renewed: options of `tls.connect`. Throws where it should not be tried. */
+  tls?: () => Promise<SecureOptions>;
   /** Called as soon as the socket is open. */
   connect(socket: WebSocket): Promise<Connection>;
   log: Log;
@@ -36,12 +46,12 @@ export interface DialOptions {
 }
 
 /** Resolves when `signal` has fired and the last session has ended. Throws only where `url` is none. */
-export async function dial({ url, connect, log, signal }: DialOptions): Promise<void> {
+export async function dial({ url, tls, connect, log, signal }: DialOptions): Promise<void> {
   let goodUntil = performance.now();
   let said: string | undefined;
   while (!signal.aborted) {
     let since = Number.POSITIVE_INFINITY;
-    const error = await dialOnce({ url, connect, signal }, () => {
+    const error = await dialOnce({ url, tls, connect, signal }, () => {
       since = performance.now();
       said = undefined;
       log.info({ url }, 'connected');
@@ -68,11 +78,18 @@ export function pauseAfter(awayMs: number, chance: number): number {
 
 /** One connection from beginning to end; the error is why it ended, or why there was none. */
 async function dialOnce(
-  { url, connect, signal }: Omit<DialOptions, 'log'>,
+  { url, tls, connect, signal }: Omit<DialOptions, 'log' | 'tls'> & { tls: DialOptions['tls'] | undefined },
   onConnected: () => void,
 ): Promise<FleetError> {
+  let secure: SecureOptions = {};
+  try {
+    secure = (await tls?.()) ?? {};
+  } catch (error) {
+    return asFleetError(error);
+  }
   const socket = new WebSocket(url, {
     ...SOCKET_LIMITS,
+    ...secure,
     handshakeTimeout: HANDSHAKE_MS,
   });
   let connection: Connection | undefined;
@@ -96,9 +113,34 @@ async function dialOnce(
 function opened(socket: WebSocket, url: string, connect: DialOptions['connect']): Promise<Connection> {
   return new Promise((resolve, reject) => {
     socket.once('open', () => resolve(Promise.try(connect, socket)));
+    socket.once('unexpected-response', (_request, response) => void refusal(url, response).then(reject));
     // After 'open' this one comes too late to matter, and is there because an error without a listener ends the process.
     socket.on('error', (cause) => reject(unanswered(url, cause)));
   });
+}
+
+/** What whoever answers there says instead of taking us in. */
+async function refusal(url: string, response: IncomingMessage): Promise<FleetError> {
+  response.on('error', () => {});
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) {
+    text += chunk;
+    if (text.length > REFUSAL) break;
+  }
+  const body = errorBodyIn(text);
+  if (body !== undefined) return fromBody(body);
+  return unanswered(url, new Error(`Unexpected server response: ${response.statusCode}`));
+}
+
+function errorBodyIn(text: string): ErrorBody | undefined {
+  try {
+    const { code, message, next } = JSON.parse(text) as Partial<ErrorBody>;
+    if (typeof code !== 'string' || !Object.hasOwn(CODES, code) || typeof message !== 'string')
+      return undefined;
+    return { code, message, next: typeof next === 'string' ? next : undefined };
+  } catch {
+    return undefined;
+  }
 }
 
 function unanswered(url: string, cause: Error & { code?: string }): FleetError {

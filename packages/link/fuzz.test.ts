@@ -8,7 +8,7 @@ import { encodeChunk } from '@fleet/protocol/codec.ts';
 import { AGENT_METHODS, CONTROLLER_METHODS } from '@fleet/protocol/messages/methods.ts';
 import t from 'tap';
 import { WebSocket } from 'ws';
-import { acceptAgents } from './listen.ts';
+import { acceptAgents, anybody } from './listen.ts';
 import { asController, helloFrom, listening, openPair, PATH } from './pair.fixture.ts';
 
 const SEED = 20261121;
@@ -98,6 +98,7 @@ t.test(`${FRAMES} hostile frames (seed ${SEED}) end no more than their own conne
   const acceptor = acceptAgents({
     server,
     path: PATH,
+    identify: anybody,
     onSocket(socket) {
       // A session with everything under way that a frame could meet.
       const session = asController(socket, {
@@ -152,6 +153,7 @@ t.test('bytes that are no WebSocket frames end their connection', async (t) => {
   const acceptor = acceptAgents({
     server,
     path: PATH,
+    identify: anybody,
     onSocket(socket) {
       void asController(socket).closed.then(({ message }) => reasons.push(message));
     },

@@ -8,7 +8,7 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { createAllowance } from './allowance.ts';
-import { acceptAgents } from './listen.ts';
+import { acceptAgents, anybody } from './listen.ts';
 import { asAgent, asController, listening, openPair, openSockets, PATH } from './pair.fixture.ts';
 
 t.test('an allowance comes back with time', async (t) => {
@@ -139,7 +139,7 @@ t.test('a message in many fragments, or of many bytes, ends its connection', asy
 
 t.test('nothing is compressed, whatever the other end offers', async (t) => {
   const server = createServer();
-  const acceptor = acceptAgents({ server, path: PATH, onSocket: () => {} });
+  const acceptor = acceptAgents({ server, path: PATH, identify: anybody, onSocket: () => {} });
   t.teardown(() => acceptor.close());
   const url = await listening(t, server);
   const socket = new WebSocket(url, { perMessageDeflate: true });

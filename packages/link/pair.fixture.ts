@@ -12,7 +12,7 @@ import {
   type Request,
 } from '@fleet/protocol/messages/methods.ts';
 import { WebSocket } from 'ws';
-import { acceptAgents } from './listen.ts';
+import { acceptAgents, anybody } from './listen.ts';
 import { openSession, type Session, type SessionOptions } from './session.ts';
 
 export interface Teardown {
@@ -38,7 +38,7 @@ export async function openSockets(
 ): Promise<{ dialled: WebSocket; accepted: WebSocket }> {
   const server = createServer();
   const { promise, resolve } = Promise.withResolvers<WebSocket>();
-  const acceptor = acceptAgents({ server, path: PATH, onSocket: resolve });
+  const acceptor = acceptAgents({ server, path: PATH, identify: anybody, onSocket: resolve });
   t.teardown(() => acceptor.close());
   const dialled = new WebSocket(await through(await listening(t, server)), { perMessageDeflate: false });
   dialled.on('error', () => {});
@@ -65,7 +65,7 @@ export function asController(
     socket,
     theirs: AGENT_METHODS,
     ours: CONTROLLER_METHODS,
-    handlers: { hello },
+    handlers: { hello, 'identity.renew': notHere },
     ...options,
   });
 }

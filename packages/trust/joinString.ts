@@ -1,6 +1,7 @@
 /** The one string that a new host, or a person's machine, is given: where the controller is, how to know it, and a token. */
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { keyId } from '@fleet/protocol/trust.ts';
+import { labels } from '@fleet/protocol/words.ts';
 import { z } from 'zod';
 
 const PREFIX = 'fleet1.';
@@ -12,6 +13,8 @@ const form = z.strictObject({
   ca: keyId,
   /** Name of the root key: who says whose releases are good. */
   root: keyId,
+  /** What the host is going to be, so that it can refuse before it spends the token. What counts is what the token says. */
+  labels: labels.optional(),
 });
 export type JoinString = z.infer<typeof form>;
 

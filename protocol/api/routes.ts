@@ -5,6 +5,7 @@ import * as audit from './audit.ts';
 import * as backups from './backups.ts';
 import * as builds from './builds.ts';
 import * as deployments from './deployments.ts';
+import * as enrolment from './enrolment.ts';
 import { stream } from './events.ts';
 import * as fleet from './fleet.ts';
 import * as people from './people.ts';
@@ -50,6 +51,62 @@ export const ROUTES = {
     path: '/api/hosts/:host',
     summary: 'Forget a host that is gone',
     ...fleet.forget,
+  },
+  'hosts.approve': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/hosts/:host/approve',
+    summary: 'Let in a host that waits for it',
+    ...enrolment.approve,
+  },
+  'hosts.revoke': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/hosts/:host/revoke',
+    summary: 'Cut off a host: its certificate is good for nothing any more',
+    ...enrolment.revoke,
+  },
+  'identities.list': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/identities',
+    summary: 'Hosts that have joined, and those that wait to be let in',
+    ...enrolment.identities,
+  },
+  'joining.create': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/join-tokens',
+    summary: 'Make a token with which hosts can join',
+    ...enrolment.createToken,
+  },
+  'joining.list': {
+    access: 'admin',
+    method: 'GET',
+    path: '/api/join-tokens',
+    summary: 'Tokens with which hosts can join',
+    ...enrolment.tokens,
+  },
+  'joining.revoke': {
+    access: 'admin',
+    method: 'DELETE',
+    path: '/api/join-tokens/:id',
+    summary: 'End a token with which hosts can join',
+    ...enrolment.revokeToken,
+  },
+  'agents.join': {
+    access: 'key',
+    method: 'POST',
+    path: '/api/agents/join',
+    summary: 'A host joins, with its join token and a key that it made',
+    ...enrolment.join,
+  },
+  'agents.certify': {
+    access: 'key',
+    method: 'POST',
+    path: '/api/agents/certify',
+    summary: 'A host that has joined asks for a certificate, by its signature',
+    ...enrolment.certify,
   },
   'logs.read': {
     access: 'viewer',

@@ -106,6 +106,7 @@ export class World {
     writeFileSync(
       join(this.dir, 'controller.yaml'),
       `listen: 127.0.0.1:${CONTROLLER_PORT}
+development: true
 data: ${this.data}
 services:
   ${SERVICE}: { source: { git: ./application, ref: main }, keep: 3 }

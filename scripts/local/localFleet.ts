@@ -51,7 +51,10 @@ export class LocalFleet {
     const [port = 0] = await freePorts(1);
     const fleet = new LocalFleet(options, port);
     mkdirSync(join(options.dir, 'hosts'), { recursive: true });
-    writeFileSync(join(options.dir, 'controller.yaml'), `listen: 127.0.0.1:${port}\n${options.config}`);
+    writeFileSync(
+      join(options.dir, 'controller.yaml'),
+      `listen: 127.0.0.1:${port}\ndevelopment: true\n${options.config}`,
+    );
     for (const host of options.hosts) fleet.#writeAgent(host);
     return fleet;
   }

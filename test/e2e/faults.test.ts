@@ -175,7 +175,7 @@ t.test('a controller that cannot start', async (t) => {
   said(t, await start('listen: 7300\nservices: {}\nenvironments: {}\n'), 2, 'controller.yaml:1');
   said(
     t,
-    await start('listen: 0.0.0.0:7300\nservices: {}\nenvironments: {}\n'),
+    await start('listen: 0.0.0.0:7300\ndevelopment: true\nservices: {}\nenvironments: {}\n'),
     2,
     'refusing to listen on 0.0.0.0:7300',
     '127.0.0.1',
@@ -183,13 +183,15 @@ t.test('a controller that cannot start', async (t) => {
   const { port } = new URL(on.fleet.url);
   said(
     t,
-    await start(`listen: 127.0.0.1:${port}\nservices: {}\nenvironments: {}\n`),
+    await start(`listen: 127.0.0.1:${port}\ndevelopment: true\nservices: {}\nenvironments: {}\n`),
     2,
     'another program listens',
   );
   said(
     t,
-    await start(`listen: 127.0.0.1:1\ndata: ${on.dir}/data\nservices: {}\nenvironments: {}\n`),
+    await start(
+      `listen: 127.0.0.1:1\ndevelopment: true\ndata: ${on.dir}/data\nservices: {}\nenvironments: {}\n`,
+    ),
     2,
     'another controller uses',
   );
