@@ -6,6 +6,7 @@ import * as node from 'node:fs/promises';
 import { recordStats } from '@fleet/artifact/stats.ts';
 import { unpack } from '@fleet/artifact/unpack.ts';
 import { verifyTree } from '@fleet/artifact/verify.ts';
+import { findUnprivileged } from '@fleet/process/user.ts';
 
 export interface Disk {
   readFile(path: string): Promise<Buffer>;
@@ -62,4 +63,9 @@ interface CopyOptions {
   force: false;
 }
 
-export const realDisk: Disk = { ...node, unpack, verifyTree, recordStats };
+export const realDisk: Disk = {
+  ...node,
+  unpack: async (job) => unpack({ ...job, as: await findUnprivileged() }),
+  verifyTree,
+  recordStats,
+};

@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { pack } from '@fleet/artifact/pack.ts';
 import { unpack } from '@fleet/artifact/unpack.ts';
 import { loadYaml } from '@fleet/config/load.ts';
+import { findUnprivileged } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import { type Service, service as serviceFile } from '@fleet/protocol/service.ts';
@@ -185,7 +186,7 @@ async function testPackage(
 ): Promise<void> {
   if (test === undefined) return;
   const cwd = join(job.dir, 'package');
-  await unpack({ artifact, manifest, into: cwd });
+  await unpack({ artifact, manifest, into: cwd, as: await findUnprivileged() });
   const what = 'the package test';
   const command = {
     code: 'test_failed' as const,

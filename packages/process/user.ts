@@ -69,3 +69,17 @@ export function launchAs(user: User, environment: Readonly<Record<string, string
 export function userEnvironment({ name, home }: User): Record<string, string> {
   return { HOME: home, USER: name, LOGNAME: name };
 }
+
+/** Made for unpacking, if somebody did; else the one that every machine has. */
+const UNPRIVILEGED = ['fleet-unpack', 'nobody'];
+const NOBODY = 65534;
+
+/** As whom work is done that needs no rights at all. Undefined where this process is not root, and can only be itself. */
+export async function findUnprivileged(): Promise<Pick<User, 'uid' | 'gid'> | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  for (const name of UNPRIVILEGED) {
+    const user = await findUser(name);
+    if (user !== undefined && user.uid !== 0) return { uid: user.uid, gid: user.gid };
+  }
+  return { uid: NOBODY, gid: NOBODY };
+}

@@ -12,6 +12,7 @@ import { type Injection, ONE_THREAD, type Trace, threadsOf, traceThread } from '
 import { CALLS } from './points.ts';
 
 const PROGRAM = fileURLToPath(import.meta.resolve('@fleet/agent/program.fixture.ts'));
+const UNPACKER = fileURLToPath(import.meta.resolve('@fleet/artifact/apart.ts'));
 const SERVICE = 'web';
 const VERSIONS = ['1.0.0', '1.1.0', '1.2.0', '1.3.0'];
 const SEALED = { run: { supervisor: 'process', command: ['sleep', '100000'] }, shared: ['data'] };
@@ -131,6 +132,21 @@ export class AgentProgram {
     }
   }
 
+  /** Looks at the process that the next unpacking is done in, from its beginning. */
+  async traceNextChild(injection?: Injection): Promise<Trace> {
+    let found = childOf(this.pid, UNPACKER);
+    while (found === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      found = childOf(this.pid, UNPACKER);
+    }
+    process.kill(found, 'SIGSTOP');
+    try {
+      return await traceThread(found, CALLS, injection);
+    } finally {
+      process.kill(found, 'SIGCONT');
+    }
+  }
+
   releases(): string[] {
     return readdirSync(join(this.home, 'releases')).sort();
   }
@@ -147,4 +163,19 @@ export class AgentProgram {
 
 function filesOf(version: string): Record<string, string> {
   return { version, 'a/one': 'one', 'a/two': 'two '.repeat(20_000), 'b/c/three': 'three' };
+}
+
+/** The child that runs this program. */
+function childOf(parent: number, program: string): number | undefined {
+  const children = threadsOf(parent).flatMap(({ thread }) =>
+    readFileSync(`/proc/${parent}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean),
+  );
+  const found = children.find((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(program);
+    } catch {
+      return false;
+    }
+  });
+  return found === undefined ? undefined : Number(found);
 }

@@ -6,7 +6,7 @@ import { AgentProgram } from './agentProgram.ts';
 import { faultsOfOrder } from './order.ts';
 import { CALLS, type Fault, type Point, pointsOf } from './points.ts';
 
-/** `files`: where Node does asynchronous work on files. `unpacking`: the thread that lives for one artifact. */
+/** `files`: where Node does asynchronous work on files. `unpacking`: what lives for one artifact, as root a process of its own. */
 export type Thread = 'files' | 'unpacking';
 
 export interface Hit {
@@ -60,7 +60,7 @@ export class AgentSweep {
     else faults.push(...faultsOfRelease(agent.home, currentOf(agent.home)!));
     if (point.fault === 'error=ENOSPC' && answer !== null && !died && !FULL.has(answer))
       faults.push(`a full disk is told as ${answer}`);
-    if (!died && point.fault === 'signal=SIGKILL') faults.push('it was to die, and lives');
+    if (mayDie(thread, point) !== died) faults.push(died ? 'it died' : 'it was to die, and lives');
 
     // The same command comes again, as a controller sends it that has had no answer.
     const again = await agent.deploy(version, died ? id : undefined);
@@ -88,12 +88,12 @@ export class AgentSweep {
       await tracing;
       deploying = agent.deploy(version, id);
     } else {
-      tracing = agent.traceNextThread(point);
+      tracing = UNPACKS_APART ? agent.traceNextChild(point) : agent.traceNextThread(point);
       deploying = agent.deploy(version, id);
     }
     const answer = await deploying;
     const trace = await tracing;
-    if (answer === 'link_lost' || (point?.fault === 'signal=SIGKILL' && answer !== null))
+    if (answer === 'link_lost' || (point && mayDie(thread, point) && answer !== null))
       await Promise.race([dead, sleep(NEVER_MS, undefined, { ref: false })]);
     const calls: Call[] = await trace.stop();
     return { version, answer, calls };
@@ -106,6 +106,13 @@ export class AgentSweep {
 
 /** What a person can make sense of: no room, or a transfer that did not end. */
 const FULL: ReadonlySet<string> = new Set(['disk_full']);
+
+/** By nobody, who can die alone. */
+const UNPACKS_APART = process.getuid?.() === 0;
+
+function mayDie(thread: Thread, { fault }: Point): boolean {
+  return fault === 'signal=SIGKILL' && !(thread === 'unpacking' && UNPACKS_APART);
+}
 
 function removes({ call, place }: Point): boolean {
   return call === 'unlink' || call === 'rmdir' || place.startsWith('openat root/web/staging/*');
