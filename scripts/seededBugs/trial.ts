@@ -15,7 +15,7 @@ export interface Trial {
 
 /** Beyond these, nothing is found any more. */
 const LONGEST_MS: Record<Means, number> = {
-  simulate: 5 * 60_000,
+  simulate: 10 * 60_000,
   chaos: 20 * 60_000,
   'crash-points': 10 * 60_000,
   'power-cuts': 15 * 60_000,

@@ -100,6 +100,7 @@ export class Invariants {
     const passed = results.every((result) => result.passed);
     const said = `${host.name} ${service} ${version} ${passed ? 'passes' : 'fails'} its smoke test`;
     if (!onceOnly || !passed) this.#world.story.tell(said);
+    if (passed) this.told.onPassed(host.name, service, version);
     if (host.programs.running.get(service)?.version === version)
       host.programs.prove(service, { passed, look: onceOnly });
   }

@@ -1,4 +1,7 @@
-/** I10, I11, I12, and of I6 the order of steps: what reports, events and recaps say is so, and what was acknowledged stays. */
+/**
+ * I10, I11, I12, of I6 the order of steps, and of I13 where a rollback goes: what reports, events and recaps say is so, and what
+ * was acknowledged stays.
+ */
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import type { Recap } from '@fleet/protocol/api/recap.ts';
 import type { AgentMethods, Reply } from '@fleet/protocol/messages/methods.ts';
@@ -38,6 +41,8 @@ export class Told {
   readonly #courses = new Map<number, Course>();
   /** By host and service: the last one. */
   readonly #reports = new Map<string, Seen>();
+  /** Host, service and version: it has passed a smoke test there. */
+  readonly #passed = new Set<string>();
   /** Rollback points that were acknowledged: deployment and host. */
   readonly #acknowledged = new Set<string>();
   /** Retries, by what they retry. */
@@ -76,7 +81,20 @@ export class Told {
     this.#reports.set(`${host.name} ${service}`, { at: this.#world.clock.now(), report, passed });
   }
 
-  onBegun(deployment: number, { service, hosts }: Extract<FleetEvent, { type: 'deployment.started' }>): void {
+  onPassed(host: string, service: string, version: string): void {
+    this.#passed.add(`${host} ${service} ${version}`);
+  }
+
+  onBegun(
+    deployment: number,
+    { kind, service, version, hosts }: Extract<FleetEvent, { type: 'deployment.started' }>,
+  ): void {
+    for (const host of kind === 'rollback' ? hosts : [])
+      if (!this.#passed.has(`${host} ${service} ${version}`))
+        this.#violated(
+          'I13',
+          `deployment ${deployment} goes back to ${version}, which was never well on ${host}`,
+        );
     const current = (name: string) => this.#currentOf(this.#world.hosts.get(name)!, service) ?? null;
     this.#courses.set(deployment, {
       service,
