@@ -62,7 +62,7 @@ export async function openAgent(host: Host, { labels, ...data }: AgentData): Pro
   const { root, disk, log } = host;
   const journal = await openJournal(data.journal, host.now, disk);
   const epochs = await openEpochs(data.epochs, disk);
-  const commands = createCommands({ journal, epochs, log });
+  const commands = createCommands({ journal, epochs, log, secrets: host.secrets });
   await putInOrder(host);
   return {
     handlers: guarded(host.policy, {

@@ -2,6 +2,7 @@
 import type { runChecks } from '@fleet/checks/runChecks.ts';
 import type { run } from '@fleet/process/run.ts';
 import type { Run } from '@fleet/protocol/service.ts';
+import type { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import type { Logger } from 'pino';
 import type { Disk } from './disk/disk.ts';
 import type { Policy } from './policy/policy.ts';
@@ -25,6 +26,8 @@ export interface Host {
   endLeftovers(instance: string): number;
   runChecks: typeof runChecks;
   supervisorFor(run: Run): Supervisor;
+  /** What nothing that leaves the agent, or that it writes down, may hold. */
+  secrets: KnownSecrets;
   /** Starts again what should run from this supervisor's home and does not. Whether it had to. */
   revive(home: string): Promise<boolean>;
   /** What every program of a service finds in its environment. */

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { runChecks } from '@fleet/checks/runChecks.ts';
 import { cleanEnvironment } from '@fleet/process/environment.ts';
 import { run } from '@fleet/process/run.ts';
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import pino from 'pino';
 import { runAgent } from './agent.ts';
 import { HELP, readSettings } from './config/config.ts';
@@ -23,9 +24,10 @@ export async function main(argv: string[]): Promise<void> {
     process.stdout.write(`${HELP}\n`);
     return;
   }
+  const secrets = new KnownSecrets();
   const log = pino(
     { level: process.env.FLEET_LOG ?? 'info', base: { host: settings.host } },
-    pino.destination(2),
+    secrets.lines(pino.destination(2)),
   );
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
@@ -56,6 +58,7 @@ export async function main(argv: string[]): Promise<void> {
       endLeftovers,
       runChecks,
       supervisorFor,
+      secrets,
       revive,
       environment: cleanEnvironment(),
       clock: () => performance.now(),

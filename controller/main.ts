@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import { pino } from 'pino';
 import { createAgents } from './agents/agents.ts';
 import { createApi } from './api/server.ts';
@@ -23,9 +24,11 @@ import { Enrolment } from './enrol/enrolment.ts';
 import { identitiesBy } from './enrol/identities.ts';
 import { loopbackOnly } from './listenAddress.ts';
 import packageJson from './package.json' with { type: 'json' };
+import { Secrets } from './secrets/secrets.ts';
 import { updatesFor } from './signing/handOn.ts';
 import { signShelf } from './signing/shelf.ts';
 import { openSigning } from './signing/signing.ts';
+import type { OnBroken } from './store/faults.ts';
 import { createStore } from './store/store.ts';
 import { openTrust } from './trust/folder.ts';
 
@@ -76,11 +79,16 @@ async function runController(file: string): Promise<void> {
   const unlock = lockData(config.data);
   const trust = config.development ? undefined : await openTrust(config.data, Date.now, file);
   const endpoints = await openEndpoints(config, trust);
-  const log = pino({ level: process.env.FLEET_LOG ?? 'info' }, pino.destination({ fd: 2, sync: true }));
-  const store = await createStore(join(config.data, 'fleet.sqlite'), ({ code, message, next }) => {
+  const known = new KnownSecrets();
+  const log = pino(
+    { level: process.env.FLEET_LOG ?? 'info' },
+    known.lines(pino.destination({ fd: 2, sync: true })),
+  );
+  const broken: OnBroken = ({ code, message, next }) => {
     log.fatal({ code, next }, `${message}; the controller ends`);
     process.exit(1);
-  });
+  };
+  const store = await createStore(join(config.data, 'fleet.sqlite'), broken, known);
   const signing = config.development ? null : openSigning(config.data, Date.now);
   if (signing) await signShelf(store, signing);
   const balancers = await openBalancers(config, store.hosts, dir('balancers'));
@@ -135,6 +143,7 @@ async function runController(file: string): Promise<void> {
     clock: realClock,
     disk: realDisk,
     turns,
+    secrets: new Secrets(config.secrets, known, store.fingerprintKey),
     log,
     signing,
     outputs: dir('outputs'),

@@ -39,6 +39,16 @@ export const CODES = {
     exit: 2,
     means: 'a value is given for a variable that the version does not declare',
   },
+  missing_secret: {
+    http: 409,
+    exit: 2,
+    means: 'a secret has no value where controller.yaml says that it comes from',
+  },
+  secret_refused: {
+    http: 409,
+    exit: 2,
+    means: 'a secret would be readable by others, or is too short to be kept out of what is shown',
+  },
   not_loopback: {
     http: 500,
     exit: 2,

@@ -121,7 +121,7 @@ export const run = z.discriminatedUnion('supervisor', [processRun, commandRun]);
 export type Run = z.infer<typeof run>;
 export type RunOf<K extends Run['supervisor']> = Extract<Run, { supervisor: K }>;
 
-export const service = z.strictObject({
+const written = z.strictObject({
   service: serviceName.describe('Its name, the same as in controller.yaml'),
   build: z
     .strictObject({
@@ -166,6 +166,10 @@ export const service = z.strictObject({
         default: variableValue
           .optional()
           .describe('Its value where controller.yaml gives none; without one, controller.yaml must'),
+        secret: z
+          .boolean()
+          .default(false)
+          .describe('Its value is shown nowhere, and may be used in `environment` only'),
       }),
     )
     .default({})
@@ -189,8 +193,41 @@ export const service = z.strictObject({
       'Paths that outlive a release: they lie in shared/ on the host, and are linked into every release',
     ),
 });
+/** A fleet.yaml. What it declares as a secret, it keeps as one. */
+export const service = written.check(({ value, issues }) => {
+  const complain = (path: PropertyKey[], message: string) =>
+    issues.push({ code: 'custom', path, message, input: value });
+  for (const [name, { secret, default: fallback }] of Object.entries(value.variables)) {
+    if (!secret) continue;
+    const at = ['variables', name];
+    if (name === BUILT_IN) complain(at, `${BUILT_IN} is the name of the version, and no secret`);
+    if (fallback !== undefined)
+      complain([...at, 'default'], 'a secret has no default: this file is in every release');
+    for (const path of exposuresOf(value, name)) complain(path, `${name} is a secret: ${EXPOSED}`);
+  }
+});
 export type Service = z.infer<typeof service>;
 export type HookName = keyof Service['hooks'];
+
+/** Why a secret may stand in `environment` only. */
+export const EXPOSED = 'anybody on the host can read it here; give it to the program by `environment`';
+
+/** Where, outside of `environment`, a variable is used: paths into the fleet.yaml. */
+export function exposuresOf(
+  { run, hooks, once, smoke }: Pick<Service, 'run' | 'hooks' | 'once' | 'smoke'>,
+  variable: string,
+): PropertyKey[][] {
+  const places = { run: { ...run, environment: undefined }, hooks, once, smoke };
+  const found: PropertyKey[][] = [];
+  const look = (thing: unknown, path: PropertyKey[]) => {
+    if (typeof thing === 'string' && variableIn(thing) === variable) found.push(path);
+    if (Array.isArray(thing)) for (const [index, each] of thing.entries()) look(each, [...path, index]);
+    else if (typeof thing === 'object' && thing !== null)
+      for (const [key, each] of Object.entries(thing)) look(each, [...path, key]);
+  };
+  look(places, []);
+  return found;
+}
 
 /** The version's own name, which every version may use although it does not declare it. */
 export const BUILT_IN = 'VERSION';

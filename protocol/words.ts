@@ -50,6 +50,22 @@ export const variableValue = z
 export const values = z.record(variableName, variableValue);
 /** Declared variables with their values on one host. */
 export type Values = z.infer<typeof values>;
+/** Which of the values that go with it are secrets, beside those that the version itself declares as such. */
+export const secrets = z.array(variableName).optional();
+
+/** A secret, as controller.yaml calls it. */
+export const secretName = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, 'a secret is named like database-password');
+/**
+ * Values as plans and records keep them. Of a secret that is its name, and a fingerprint by which a changed one shows; without
+ * a name it is written in controller.yaml itself, where the variable has its value.
+ */
+export const keptValues = z.record(
+  variableName,
+  z.union([variableValue, z.strictObject({ secret: secretName.nullable(), fingerprint: z.string() })]),
+);
+export type KeptValues = z.infer<typeof keptValues>;
 
 /** A moment, as ISO 8601 in UTC. */
 export const moment = z.iso.datetime();

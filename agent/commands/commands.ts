@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { passing } from '@fleet/process/points.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
+import type { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import type { Logger } from 'pino';
 import { diskError } from '../disk/durable.ts';
 import type { Entry, Journal } from '../releases/journal.ts';
@@ -30,9 +31,11 @@ interface Parts {
   epochs: Epochs;
   journal: Journal;
   log: Pick<Logger, 'info' | 'warn'>;
+  /** No error that is told or remembered holds them. */
+  secrets: KnownSecrets;
 }
 
-export function createCommands({ epochs, journal, log }: Parts): Commands {
+export function createCommands({ epochs, journal, log, secrets }: Parts): Commands {
   const running = new Map<string, { subject: string; work: Promise<unknown> }>();
   const last = new Map<string, Promise<unknown>>();
   let stopping = false;
@@ -67,6 +70,10 @@ export function createCommands({ epochs, journal, log }: Parts): Commands {
     }
   }
 
+  const guarded = (entry: Entry): Entry => ({
+    part: (name, manner, act) => entry.part(name, manner, () => secrets.guard(act())),
+  });
+
   /** One line a command in the agent's log: what was asked for, by whom, and how it ended. */
   async function told<T>(method: string, request: Request, work: Promise<T>): Promise<T> {
     const { command, service, version } = request;
@@ -88,7 +95,9 @@ export function createCommands({ epochs, journal, log }: Parts): Commands {
         told(
           method,
           request,
-          journal.perform(request.command, subject, (entry) => tellRoom(request, act(entry))),
+          journal.perform(request.command, subject, (entry) =>
+            secrets.guard(tellRoom(request, act(guarded(entry)))),
+          ),
         ),
       );
       // By the next turn the link has sent it.

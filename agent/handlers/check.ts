@@ -1,3 +1,4 @@
+import type { CheckContext } from '@fleet/checks/check.ts';
 import { passing } from '@fleet/process/points.ts';
 import type { CheckResult } from '@fleet/protocol/messages/check.ts';
 import type { AgentMethods, Handlers } from '@fleet/protocol/messages/methods.ts';
@@ -10,18 +11,21 @@ import { valuesFor } from '../steps/values.ts';
 
 export function checkHandlers(host: Host): Pick<Handlers<AgentMethods>, 'check.smoke'> {
   return {
-    'check.smoke': async ({ service, version, values: given, skip, onceOnly }, { signal }) => {
+    'check.smoke': async ({ service, version, skip, onceOnly, ...given }, { signal }) => {
       const home = homeOf(host.root, service, host.disk);
       const release = await requireSigned(home, version, host.trust);
-      const values = valuesFor(release.service, version, given);
+      const run = valuesFor(release.service, version, given, host.secrets);
       const checks = release.service.smoke.filter(({ name }) => !skip.includes(name));
       if (checks.length === 0) return { results: [await checkRunning(host, home, version)] };
       await host.policy.admitHooks(release.service);
-      const runtime = await openRuntime({ host, home, release, values });
-      const { user } = runtime;
-      const context = { values, cwd: release.directory, environment: environmentOf(runtime), user, signal };
-      const run = () => host.runChecks(checks, context, { onceOnly });
-      return { results: await passing('agent.local_smoke', run) };
+      const runtime = await openRuntime({ host, home, release, ...run });
+      const redact: CheckContext['redact'] = (take) => host.secrets.stream(take);
+      const context = {
+        ...{ values: run.values, cwd: release.directory, environment: environmentOf(runtime) },
+        ...{ user: runtime.user, signal, redact },
+      };
+      const look = () => host.runChecks(checks, context, { onceOnly });
+      return { results: await passing('agent.local_smoke', look) };
     },
   };
 }

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { mountSmallDisk, NO_MOUNT } from '@fleet/artifact/smallDisk.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import t, { type Test } from 'tap';
 import { createCommands, type Request } from '../commands/commands.ts';
 import { openEpochs } from '../commands/epochs.ts';
@@ -30,7 +31,10 @@ const request = (id: string, service = 'web'): Request => ({
 async function live(directory: string) {
   const journal = await openJournal(join(directory, 'journal'), Date.now);
   const epochs = await openEpochs(join(directory, 'epochs.json'));
-  return { journal, commands: createCommands({ journal, epochs, log: { info() {}, warn() {} } }) };
+  return {
+    journal,
+    commands: createCommands({ journal, epochs, log: { info() {}, warn() {} }, secrets: new KnownSecrets() }),
+  };
 }
 const never = () => Promise.reject(new Error('it acted again'));
 

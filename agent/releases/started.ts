@@ -6,12 +6,16 @@ import type { Home } from './layout.ts';
 export interface Started {
   version: string;
   /** Every declared variable, and VERSION. */
-  values: Record<string, string>;
+  values: Readonly<Record<string, string>>;
+  /** Those of them that are secrets. */
+  secrets: readonly string[];
   /** Digest of the manifest that was looked at when it was started. */
   manifest?: string | undefined;
   /** Whether it should run: false once it was told to stop. */
   wanted: boolean;
 }
+
+const NO_SECRETS: Partial<Started> = { secrets: [] };
 
 function pathOf(home: Home): string {
   return join(home.run, 'values.json');
@@ -19,7 +23,8 @@ function pathOf(home: Home): string {
 
 export async function readStarted(home: Home): Promise<Started | undefined> {
   const text = await ifThere(home.disk.readFile(pathOf(home), 'utf8'));
-  return text === undefined ? undefined : (JSON.parse(text) as Started);
+  // Written by an agent that knew no secrets, it has none.
+  return text === undefined ? undefined : { ...NO_SECRETS, ...(JSON.parse(text) as Started) };
 }
 
 /** Readable by the agent alone. */

@@ -26,6 +26,7 @@ export function runHook(runtime: Runtime, name: string, hook: Hook, entry: Entry
         user,
         timeoutMs: hook.timeout,
         signal: host.leaving,
+        redact: (take) => host.secrets.stream(take),
       }),
     );
     if (ok(ended)) return { output: ended.output, ms: ended.ms };

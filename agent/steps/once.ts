@@ -19,11 +19,11 @@ export async function runOnce(
 ): Promise<Reply<AgentMethods, 'step.once'>> {
   const { version, name } = request;
   const release = await requireSigned(home, version, host.trust);
-  const values = valuesFor(release.service, version, request.values);
+  const run = valuesFor(release.service, version, request, host.secrets);
   const step = release.service.once.find((once) => once.name === name);
   if (!step)
     throw new FleetError('bad_request', `${home.service} ${version} has no once step ${name}`, {
       data: { known: release.service.once.map((once) => once.name) },
     });
-  return runHook(await openRuntime({ host, home, release, values }), name, step, entry);
+  return runHook(await openRuntime({ host, home, release, ...run }), name, step, entry);
 }

@@ -7,8 +7,8 @@ import { orderedReleases } from '../releases/activate.ts';
 import { type Home, readCurrent } from '../releases/layout.ts';
 import { findRelease } from '../releases/release.ts';
 import { findStarted } from '../releases/signature.ts';
-import { readStarted } from '../releases/started.ts';
 import { instanceOf, openRuntime } from './runtime.ts';
+import { startedWith } from './values.ts';
 
 export async function reportService(host: Host, home: Home): Promise<Reply<AgentMethods, 'step.report'>> {
   const current = await readCurrent(home).catch(noneWhereNoLink);
@@ -37,11 +37,11 @@ export async function stateOf(
   host: Host,
   home: Home,
 ): Promise<{ state: ServiceState; version: string | null }> {
-  const started = await readStarted(home);
+  const started = await startedWith(host, home);
   if (!started) return { state: 'stopped', version: null };
-  const { version, values } = started;
+  const { version } = started;
   const release = await findStarted(home, started);
   if (!release) return { state: 'unknown', version };
-  const instance = instanceOf(await openRuntime({ host, home, release, values }));
+  const instance = instanceOf(await openRuntime({ host, home, release, ...started }));
   return { state: await host.supervisorFor(instance.run).status(instance), version };
 }

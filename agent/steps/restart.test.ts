@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { policyConfig } from '@fleet/config/agent.ts';
 import type { Ended } from '@fleet/process/run.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import t, { type Test } from 'tap';
 import { type Commands, createCommands } from '../commands/commands.ts';
 import { openEpochs } from '../commands/epochs.ts';
@@ -47,7 +48,7 @@ async function makeWorld(t: Test, repeatable = false): Promise<World> {
     await writeFile(sealedPath(home, version), JSON.stringify({ identity: version.repeat(64), sealed }));
   }
   await symlink('releases/2', home.current);
-  await writeStarted(home, { version: '1', values: { VERSION: '1' }, wanted: true });
+  await writeStarted(home, { version: '1', values: { VERSION: '1' }, secrets: [], wanted: true });
   return { root, home, done: [], running: '1' };
 }
 
@@ -100,6 +101,7 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
     endLeftovers: () => 0,
     runChecks: async () => [],
     supervisorFor: () => supervisor,
+    secrets: new KnownSecrets(),
     revive: async () => false,
     environment: {},
     clock: () => 0,
@@ -109,7 +111,7 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
   };
   const journal = await openJournal(join(world.root, '.journal'), () => Date.now());
   const commands = createCommands({
-    ...{ journal, log: host.log },
+    ...{ journal, log: host.log, secrets: host.secrets },
     epochs: await openEpochs(join(world.root, '.epochs')),
   });
   return {

@@ -24,7 +24,7 @@ export async function restartService(
 ): Promise<Reply<AgentMethods, 'step.restart'>> {
   const { version, lenientStop } = request;
   const release = await requireSigned(home, version, host.trust);
-  const values = valuesFor(release.service, version, request.values);
+  const run = valuesFor(release.service, version, request, host.secrets);
   const current = await readCurrent(home);
   if (current !== version)
     throw new FleetError(
@@ -35,7 +35,7 @@ export async function restartService(
       },
     );
 
-  const runtime = await openRuntime({ host, home, release, values });
+  const runtime = await openRuntime({ host, home, release, ...run });
   const stopped = await entry.part('stop', { repeatable: true }, () =>
     stopRunning(host, home, entry, { lenient: lenientStop, replaced: true }),
   );
@@ -50,10 +50,12 @@ export async function restartService(
 
 /** Its hooks and its program. Throws `hook_failed` and `start_failed`. */
 async function startRelease(runtime: Runtime, entry: Entry): Promise<Ran[]> {
-  const { host, home, release, values } = runtime;
+  const { host, home, release, values, secrets } = runtime;
   const { hooks, run } = release.service;
   const supervisor = host.supervisorFor(run);
   const instance = instanceOf(runtime);
+  const { version, manifest } = release;
+  const started = { version, values, secrets, manifest };
   const ran: Ran[] = [];
   const hook = async (name: HookName) => {
     const found = hooks[name];
@@ -62,13 +64,12 @@ async function startRelease(runtime: Runtime, entry: Entry): Promise<Ran[]> {
 
   await hook('before_start');
   // Before the start, so that a crash behind it leaves a service that is known.
-  const { version, manifest } = release;
-  await writeStarted(home, { version, values, manifest, wanted: true });
+  await writeStarted(home, { ...started, wanted: true });
   try {
     const start = () => timed(host, () => supervisor.start(instance));
     ran.push(await passing('agent.restart_hook', start));
   } catch (error) {
-    await writeStarted(home, { version, values, manifest, wanted: false });
+    await writeStarted(home, { ...started, wanted: false });
     throw error;
   }
   const state = await supervisor.status(instance);

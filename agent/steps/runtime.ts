@@ -5,13 +5,12 @@ import type { Host } from '../host.ts';
 import type { Home } from '../releases/layout.ts';
 import type { Release } from '../releases/release.ts';
 import type { Instance } from '../supervisors/supervisor.ts';
+import type { RunValues } from './values.ts';
 
-export interface Runtime {
+export interface Runtime extends RunValues {
   host: Host;
   home: Home;
   release: Release;
-  /** Every declared variable, and VERSION: see valuesFor. */
-  values: Readonly<Record<string, string>>;
   /** Whom its programs run as; undefined for the agent's own user. */
   user: User | undefined;
 }
@@ -49,5 +48,6 @@ export function instanceOf(runtime: Runtime): Instance {
     argvOf: (argv) => argvOf(runtime, argv),
     environment: environmentOf(runtime),
     user,
+    secrets: Object.fromEntries(runtime.secrets.map((name) => [name, runtime.values[name] ?? ''])),
   };
 }

@@ -6,10 +6,11 @@ import type { Host } from '../host.ts';
 import type { Entry } from '../releases/journal.ts';
 import type { Home } from '../releases/layout.ts';
 import { findStarted } from '../releases/signature.ts';
-import { readStarted, writeStarted } from '../releases/started.ts';
+import { writeStarted } from '../releases/started.ts';
 import { runHook } from './hooks.ts';
 import { noted, type Ran, timed } from './ran.ts';
 import { instanceOf, openRuntime } from './runtime.ts';
+import { startedWith } from './values.ts';
 
 export interface Stopped {
   /** Whether anything ran. */
@@ -34,9 +35,9 @@ export async function stopRunning(
   entry: Entry,
   { lenient, replaced }: Manner,
 ): Promise<Stopped> {
-  const started = await readStarted(home);
+  const started = await startedWith(host, home);
   if (!started?.wanted) return { changed: false, ran: [] };
-  const { version, values } = started;
+  const { version } = started;
   const release = await findStarted(home, started);
   if (!release && !replaced)
     throw new FleetError(
@@ -51,7 +52,7 @@ export async function stopRunning(
       changed: true,
       ran: [noted(`${version} is no longer on the disk as it was started: its hooks were not run\n`)],
     };
-  const runtime = await openRuntime({ host, home, release, values });
+  const runtime = await openRuntime({ host, home, release, ...started });
   const { hooks, run } = release.service;
   const supervisor = host.supervisorFor(run);
   const instance = instanceOf(runtime);

@@ -6,7 +6,7 @@ import { describe, type Ended, ok, run } from '@fleet/process/run.ts';
 import { type Code, FleetError } from '@fleet/protocol/errors.ts';
 import type { ServiceState } from '@fleet/protocol/messages/step.ts';
 import type { RunOf } from '@fleet/protocol/service.ts';
-import { type CommandSpec, commandSpecOf, isWanted, unwant, want, wanted } from './spec.ts';
+import { type CommandSpec, commandSpecOf, isWanted, redactionOf, unwant, want, wanted } from './spec.ts';
 import type { Supervisor } from './supervisor.ts';
 
 type Verb = 'start' | 'stop' | 'status';
@@ -59,7 +59,8 @@ async function bringUp(spec: CommandSpec): Promise<void> {
   throw failure('start_failed', spec, 'start', ended, 'but its status does not say that it runs');
 }
 
-function act({ run: commands, release, environment, user }: CommandSpec, verb: Verb): Promise<Ended> {
+function act(spec: CommandSpec, verb: Verb): Promise<Ended> {
+  const { run: commands, release, environment, user } = spec;
   return run({
     argv: commands[verb],
     cwd: release,
@@ -67,6 +68,7 @@ function act({ run: commands, release, environment, user }: CommandSpec, verb: V
     user,
     timeoutMs: commands.timeout,
     leavesDaemons: verb === 'start',
+    redact: (take) => redactionOf(spec).stream(take),
   });
 }
 

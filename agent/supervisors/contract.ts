@@ -30,6 +30,7 @@ export function instanceIn<R extends Run>(dir: string, version: string, run: R):
     home: join(dir, 'run'),
     run,
     argvOf: (argv) => argv.map((element) => (element === '${VERSION}' ? version : element)),
+    secrets: {},
     environment: { PATH: '/usr/bin:/bin', CANARY: 'sung' },
   };
 }

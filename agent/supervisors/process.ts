@@ -8,7 +8,7 @@ import type { ServiceState } from '@fleet/protocol/messages/step.ts';
 import type { RunOf } from '@fleet/protocol/service.ts';
 import { launchShim } from './launch.ts';
 import { readLog } from './log.ts';
-import { isWanted, type ProcessSpec, processSpecOf, unwant, want, wanted } from './spec.ts';
+import { isWanted, type ProcessSpec, processSpecOf, redactionOf, unwant, want, wanted } from './spec.ts';
 import { type ProgramEnd, readState } from './state.ts';
 import type { Instance, Supervisor } from './supervisor.ts';
 
@@ -103,7 +103,7 @@ async function startFailed(
   const { service, version, run } = spec;
   const printed = await readLog(home, { lines: TAIL_LINES, after: before });
   const output = new OutputTail(TAIL_BYTES);
-  output.push(Buffer.from(printed.text));
+  output.push(Buffer.from(redactionOf(spec).text(printed.text)));
   const { code, signal, problem } = end;
   const how = problem ?? (signal ? `it was ended by ${signal}` : `it ended with exit status ${code}`);
   return new FleetError('start_failed', `${service} ${version} did not start: ${how}`, {

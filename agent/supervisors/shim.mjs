@@ -44,6 +44,7 @@ let again;
 let recovered;
 
 const log = openLog();
+const output = await filtered();
 // Held open for reading and writing, so that it never ends and programs can come and go.
 const reader = fs.openSync(join(home, 'output'), fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
 const writer = fs.openSync(join(home, 'output'), fs.constants.O_WRONLY);
@@ -51,11 +52,11 @@ const writer = fs.openSync(join(home, 'output'), fs.constants.O_WRONLY);
 const buffer = Buffer.allocUnsafe(64 * 1024);
 /** @param {number} bytes */
 const callback = (bytes) => {
-  log.append(buffer.subarray(0, bytes));
+  output.push(buffer.subarray(0, bytes));
   return true;
 };
-const output = new Socket({ fd: reader, readable: true, writable: false, onread: { buffer, callback } });
-output.on('error', () => {});
+const incoming = new Socket({ fd: reader, readable: true, writable: false, onread: { buffer, callback } });
+incoming.on('error', () => {});
 
 process.on('SIGTERM', end);
 process.on('SIGHUP', () => {});
@@ -214,6 +215,14 @@ function openLog() {
   };
 }
 
+/** The secrets of the service do not get into its log. Only where there are any is there more to load. */
+async function filtered() {
+  if (!spec.secrets) return { push: log.append, end() {} };
+  const { Redaction } = await import('@fleet/trust/redaction.ts');
+  const secrets = Object.entries(spec.secrets).map(([name, value]) => ({ name, value }));
+  return new Redaction(secrets).stream(log.append);
+}
+
 /** Takes what the program printed before it ended. */
 function drain() {
   try {
@@ -221,6 +230,7 @@ function drain() {
   } catch {
     // EAGAIN: it is empty
   }
+  output.end();
 }
 
 /** @param {import('./state.ts').ProgramEnd} how */

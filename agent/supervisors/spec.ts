@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { bootId } from '@fleet/process/proc.ts';
 import { launchAs, type User } from '@fleet/process/user.ts';
 import type { Run, RunOf } from '@fleet/protocol/service.ts';
+import { Redaction } from '@fleet/trust/redaction.ts';
 import { realDisk } from '../disk/disk.ts';
 import { ifThere, syncPath, writeDurably } from '../disk/durable.ts';
 import type { Instance } from './supervisor.ts';
@@ -21,6 +22,8 @@ export interface Spec<R extends Run = Run> {
   environment: Record<string, string>;
   /** Whom its programs run as, if not the agent's own user. */
   user?: User | undefined;
+  /** Values that its log and its messages leave out, by name; missing where there are none. */
+  secrets?: Record<string, string>;
   /** The boot that it was started in. */
   boot: string;
 }
@@ -67,6 +70,12 @@ export function commandSpecOf({ argvOf, ...instance }: Instance<RunOf<'command'>
   return { ...recipeOf(instance), run: { ...run, ...resolved } };
 }
 
-function recipeOf({ service, version, release, environment, user }: Omit<Instance, 'argvOf'>) {
-  return { service, version, release, environment, ...(user && { user }), boot: bootId() };
+function recipeOf({ service, version, release, environment, user, secrets }: Omit<Instance, 'argvOf'>) {
+  const hidden = Object.keys(secrets).length > 0 && { secrets };
+  return { service, version, release, environment, ...(user && { user }), ...hidden, boot: bootId() };
+}
+
+/** Takes the secrets of a service out of what it prints. */
+export function redactionOf({ secrets = {} }: Pick<Spec, 'secrets'>): Redaction {
+  return new Redaction(Object.entries(secrets).map(([name, value]) => ({ name, value })));
 }

@@ -18,6 +18,8 @@ export interface Instance<R extends Run = Run> {
   environment: Record<string, string>;
   /** Whom they run as; undefined for the agent's own user. */
   user?: User | undefined;
+  /** What of it nobody may read elsewhere, by name. */
+  secrets: Record<string, string>;
 }
 
 /**

@@ -21,7 +21,8 @@ export type Handler<N extends RouteName> = (asked: Asked<N>) => Promise<Reply<N>
 export type Handlers<N extends RouteName = RouteName> = { [K in N]: Handler<K> };
 
 /** What the API needs of the controller. */
-export interface Serving extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs'> {
+export interface Serving
+  extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs' | 'secrets'> {
   deployer: Deployer;
   backups: Backups;
   /** Absent in development: nobody is asked who they are. */

@@ -67,7 +67,7 @@ export async function createApi(
   const people = new People({ tokens, now: options.now });
   const served: Served = { ...serving, sessions: new Sessions(people), now: options.now };
   const refuse = (thrown: unknown, reply: FastifyReply) => {
-    const error = errorOf(thrown);
+    const error = served.secrets.known.error(errorOf(thrown));
     if (error.code === 'internal') log.error({ err: thrown }, 'a request failed unforeseen');
     void reply.status(CODES[error.code].http).send(error.toJSON());
   };
@@ -111,6 +111,7 @@ export async function createApi(
   audit.follow(({ seq, hash, who, from, what, outcome }) =>
     log.info({ audit: { seq, hash, who, from, what, outcome } }, 'audit'),
   );
+  app.addHook('preSerialization', async (_request, _reply, payload) => served.secrets.known.all(payload));
   await app.register(swagger, {
     openapi: {
       info: { title: 'fleet', description: 'The API of the fleet controller', version: served.version },

@@ -6,7 +6,7 @@ import { inspectYaml, refuseProblems } from '@fleet/config/load.ts';
 import { hint, named } from '@fleet/config/names.ts';
 import { resolveSource } from '@fleet/config/source.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import type { Labels, Values } from '@fleet/protocol/words.ts';
+import type { Labels } from '@fleet/protocol/words.ts';
 
 export interface FleetConfig extends ControllerConfig {
   /** The file that it was read from, absolute. */
@@ -46,9 +46,14 @@ function withPaths(config: ControllerConfig, folder: string): ControllerConfig {
       ? { ...balancer, address: resolve(folder, balancer.address) }
       : balancer,
   ]);
+  const secrets = Object.entries(config.secrets).map(([name, source]) => [
+    name,
+    'file' in source ? { ...source, file: resolve(folder, source.file) } : source,
+  ]);
   return {
     ...config,
     data: resolve(folder, config.data),
+    secrets: Object.fromEntries(secrets),
     services: Object.fromEntries(services),
     balancers: Object.fromEntries(balancers),
   };
@@ -137,12 +142,17 @@ export function hostsOf<H extends LabelledHost>({ hosts: wanted }: Placement, ho
 }
 const byName = new Intl.Collator('en', { numeric: true });
 
-/** The values that controller.yaml gives a service on one host. Throws `missing_variable` where a host lacks a label. */
-export function valuesFor({ values }: Placement, host: LabelledHost): Values {
+/** Values by variable; of a secret, its name. */
+export type ConfiguredValues = Record<string, string | { secret: string }>;
+
+/** What controller.yaml gives a service on one host. Throws `missing_variable` where a host lacks a label. */
+export function valuesFor({ values }: Placement, host: LabelledHost): ConfiguredValues {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [
       name,
-      typeof value === 'string' ? value : labelOf(host, value.label, `the variable ${name}`),
+      typeof value !== 'string' && 'label' in value
+        ? labelOf(host, value.label, `the variable ${name}`)
+        : value,
     ]),
   );
 }

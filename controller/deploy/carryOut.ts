@@ -6,7 +6,7 @@ import { passing } from '@fleet/process/points.ts';
 import type { rollbackRequest } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
-import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
 import type { z } from 'zod';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import { abortedUnplanned } from '../store/deployments.ts';
@@ -36,7 +36,7 @@ export async function carryOut(id: number, deps: Deps, builder: Builder, signal:
   } catch (thrown) {
     if (thrown instanceof Parked || deps.parking.aborted) return;
     if (isStoreFault(thrown)) throw thrown;
-    const { code, message, next, data } = asFleetError(thrown);
+    const { code, message, next, data } = deps.secrets.known.error(thrown);
     if (code === 'internal')
       deps.log.error({ err: thrown, deployment: id }, 'a deployment failed unforeseen');
     const output = typeof data.output === 'string' ? data.output : undefined;

@@ -4,7 +4,9 @@ import type { StepKind } from '@fleet/protocol/api/plans.ts';
 import type { Command } from '@fleet/protocol/messages/command.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { ToldPolicy } from '@fleet/protocol/policy.ts';
+import type { KeptValues } from '@fleet/protocol/words.ts';
 import type { FleetConfig } from '../config/config.ts';
+import type { Secrets } from '../secrets/secrets.ts';
 import type { Signing } from '../signing/signing.ts';
 import type { DeploymentRecord } from '../store/deployments.ts';
 import type { Alongside } from '../store/events.ts';
@@ -15,6 +17,7 @@ import type { HostFacts } from './facts.ts';
 import type { ReleaseFiles } from './releaseFiles.ts';
 import type { ArgsOf } from './step.ts';
 import type { Turns } from './turns.ts';
+import type { SentValues } from './values.ts';
 
 /** The connected agents, as far as a deployment uses them. */
 export interface Agents {
@@ -55,6 +58,7 @@ export interface Deps {
   clock: Clock;
   disk: Disk;
   turns: Turns;
+  secrets: Secrets;
   log: Log;
   /** Null in development, where nothing is signed. */
   signing: Signing | null;
@@ -83,6 +87,8 @@ export interface StepContext<K extends StepKind = StepKind> {
     body: Request<AgentMethods, M>,
     options: { timeoutMs: number },
   ): Promise<Reply<AgentMethods, M>>;
+  /** Values as they are sent to this step's host; secrets are read once a step. */
+  open(kept: KeptValues): Promise<SentValues>;
   /** The environment's balancer, where it has one. */
   balancer: { driver: Balancer; backend: string; name: string } | null;
   /** The files of a version on the controller. */

@@ -1,6 +1,6 @@
 /** What a plan needs to know of one host. Kept with the deployment, because the way back is planned from it too. */
 import { serviceState } from '@fleet/protocol/messages/step.ts';
-import { digest, hostName, values, versionName } from '@fleet/protocol/words.ts';
+import { digest, hostName, keptValues, versionName } from '@fleet/protocol/words.ts';
 import { z } from 'zod';
 
 export const hostFacts = z.strictObject({
@@ -8,11 +8,11 @@ export const hostFacts = z.strictObject({
   /** The balancer's name for it; null where the environment has no balancer. */
   server: z.string().nullable(),
   /** Values of the declared variables, for the version that comes. */
-  values,
+  values: keptValues,
   /** Its agent answered when the deployment was planned; without that nobody knows a way back. */
   reached: z.boolean(),
   /** What it ran before, by its own report; null on a host that has never had the service. */
-  prior: z.strictObject({ version: versionName, identity: digest, values }).nullable(),
+  prior: z.strictObject({ version: versionName, identity: digest, values: keptValues }).nullable(),
   /** The version runs here already, with the same content and values. */
   already: z.boolean(),
   /** Its smoke checks passed a moment ago. Only asked, and only counts, where the version runs already. */

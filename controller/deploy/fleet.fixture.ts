@@ -10,8 +10,10 @@ import { isVisible } from '@fleet/balancers/balancer.ts';
 import { controllerConfig } from '@fleet/config/controller.ts';
 import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
 import type { Recap } from '@fleet/protocol/api/recap.ts';
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import type { Test } from 'tap';
 import type { FleetConfig } from '../config/config.ts';
+import { Secrets } from '../secrets/secrets.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import { createStore, type Store } from '../store/store.ts';
 import { FakeBalancer } from './balancer.fixture.ts';
@@ -127,7 +129,8 @@ export class Fleet {
     await this.stop();
     const parking = new AbortController();
     const moments = new Moments(interruption, parking);
-    const store = await createStore(join(this.#dir, 'fleet.sqlite'));
+    const known = new KnownSecrets();
+    const store = await createStore(join(this.#dir, 'fleet.sqlite'), undefined, known);
     const watched = watchedStore(store, moments);
     const balancer = moments.watch(this.balancer, ['set', 'servers']);
     const deps: Deps = {
@@ -138,6 +141,7 @@ export class Fleet {
       clock: this.clock,
       disk: realDisk,
       turns: new Turns(),
+      secrets: new Secrets(this.#config.secrets, known, store.fingerprintKey),
       log: {
         info() {},
         warn() {},

@@ -1,14 +1,15 @@
 /** What holds on the hosts before a deployment: asked of the agents, and completed from the rollback points. */
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Service } from '@fleet/protocol/service.ts';
-import type { Values } from '@fleet/protocol/words.ts';
-import { fillTemplate, type Placed, valuesFor } from '../config/config.ts';
+import type { KeptValues } from '@fleet/protocol/words.ts';
+import { type ConfiguredValues, fillTemplate, type Placed, valuesFor } from '../config/config.ts';
 import type { HostRecord } from '../store/hosts.ts';
 import type { RollbackPoint } from '../store/rollbackPoints.ts';
 import type { Deps } from './context.ts';
 import type { HostFacts } from './facts.ts';
 import { whenPresent } from './presence.ts';
 import { readRelease } from './releaseFiles.ts';
+import { keepValues, openValues, sameValues, type Whose } from './values.ts';
 
 const REPORT_MS = 5000;
 /** More than one try of any check takes by default; who is slower is looked at by the steps. */
@@ -17,7 +18,7 @@ const LOOK_MS = 10_000;
 export interface Target {
   version: string;
   identity: string;
-  variables: Service['variables'];
+  sealed: Service;
   /** Checks that are left out. */
   skip: readonly string[];
 }
@@ -34,13 +35,15 @@ export async function gatherFacts(
   return Promise.all(
     hosts.map(async (host): Promise<HostFacts> => {
       const configured = valuesFor(placed, host);
-      const values = target === null ? configured : declaredValues(target, configured, host.host);
+      const whose = { service: placed.service, environment: placed.environment, host: host.host };
+      const declared = target === null ? configured : declaredValues(target, configured, host.host);
+      const values = await keepValues(deps, declared, target?.sealed ?? null, whose);
       const newest = points.find((point) => point.host === host.host);
       const runs = await whatRuns(deps, placed.service, host.host);
       const prior = runs && {
         version: runs.version,
         identity: runs.identity,
-        values: await priorValues(deps, placed.service, runs.version, points, host.host, configured),
+        values: await priorValues(deps, whose, runs.version, points, configured),
       };
       const already =
         target !== null &&
@@ -56,7 +59,7 @@ export async function gatherFacts(
         reached: runs !== undefined,
         prior: prior ?? null,
         already,
-        well: already && (await isWell(deps, placed.service, host.host, target.version, values, target.skip)),
+        well: already && (await isWell(deps, whose, target.version, values, target.skip)),
         hiddenByFleet: hidden.some(
           (record) =>
             record.host === host.host &&
@@ -69,9 +72,9 @@ export async function gatherFacts(
 }
 
 /** Values of just the variables that the version declares: what an environment gives beyond them is for other versions. */
-export function declaredValues(target: Target, configured: Values, host: string): Values {
-  const values: Values = {};
-  for (const [name, { default: fallback }] of Object.entries(target.variables)) {
+export function declaredValues(target: Target, configured: ConfiguredValues, host: string): ConfiguredValues {
+  const values: ConfiguredValues = {};
+  for (const [name, { default: fallback }] of Object.entries(target.sealed.variables)) {
     const value = configured[name] ?? fallback;
     if (value === undefined) {
       throw new FleetError(
@@ -110,37 +113,51 @@ async function whatRuns(deps: Deps, service: string, host: string) {
 /** What was verified once may have been restarted since, or have fallen ill: whether there is nothing to do is asked anew. */
 async function isWell(
   deps: Deps,
-  service: string,
-  host: string,
+  whose: Whose,
   version: string,
-  values: Values,
+  values: KeptValues,
   skip: readonly string[],
 ): Promise<boolean> {
-  const asked = { service, version, values, skip: [...skip], onceOnly: true };
+  const { service, host } = whose;
+  const sent = await openValues(deps, values, whose);
+  const asked = { service, version, ...sent, skip: [...skip], onceOnly: true };
   const answer = await deps.agents
     .ask(host, 'check.smoke', asked, { timeoutMs: LOOK_MS })
     .catch(() => undefined);
   return answer?.results.every(({ passed }) => passed) ?? false;
 }
 
-/** The values that a version was verified with here; without such a record, what is configured of those that it declares. */
+/**
+ * The values that a version was verified with here; without such a record, what is configured of those that it declares. A secret
+ * is the one that the variable has now: what it was is kept nowhere.
+ */
 async function priorValues(
   deps: Deps,
-  service: string,
+  whose: Whose,
   version: string,
   points: readonly RollbackPoint[],
-  host: string,
-  configured: Values,
-): Promise<Values> {
-  const point = points.find((each) => each.host === host && each.version === version);
-  if (point !== undefined) return point.values;
-  const artifact = await deps.store.artifacts.byVersion(service, version);
+  configured: ConfiguredValues,
+): Promise<KeptValues> {
+  const point = points.find((each) => each.host === whose.host && each.version === version);
+  if (point !== undefined) return withPresentSecrets(deps, point.values, configured);
+  const artifact = await deps.store.artifacts.byVersion(whose.service, version);
   if (artifact === undefined) return {};
   const { sealed } = await readRelease(artifact, deps.disk);
-  return Object.fromEntries(Object.entries(configured).filter(([name]) => name in sealed.variables));
+  const declared = Object.entries(configured).filter(([name]) => name in sealed.variables);
+  return keepValues(deps, Object.fromEntries(declared), sealed, whose);
 }
 
-function sameValues(one: Values, other: Values): boolean {
-  const names = Object.keys(one);
-  return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
+/** A secret that controller.yaml has under another name by now would else be in the way of the way back. */
+function withPresentSecrets({ secrets }: Deps, values: KeptValues, configured: ConfiguredValues): KeptValues {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => {
+      const now = configured[name];
+      const renamed =
+        typeof value !== 'string' &&
+        value.secret !== null &&
+        !secrets.has(value.secret) &&
+        typeof now === 'object';
+      return [name, renamed ? { ...value, secret: now.secret } : value];
+    }),
+  );
 }

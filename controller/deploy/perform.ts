@@ -14,6 +14,7 @@ import { type Decisions, withDecisions } from './interrupted.ts';
 import { Parked } from './parked.ts';
 import { stepArgs } from './step.ts';
 import { STEP_DRIVERS } from './steps/kinds.ts';
+import { openValues, type SentValues } from './values.ts';
 
 export const isBad = (outcome: Outcome | null) => outcome === 'failed' || outcome === 'unreachable';
 
@@ -36,13 +37,15 @@ export async function performStep(course: Course, record: StepRecord): Promise<v
   } catch (thrown) {
     if (deps.parking.aborted) throw new Parked();
     if (isStoreFault(thrown)) throw thrown;
-    error = asFleetError(thrown);
+    error = deps.secrets.known.error(thrown);
     if (error.code === 'internal')
       deps.log.error({ err: thrown, deployment: deployment.id, step }, 'a step failed unforeseen');
   }
   const outcome: Outcome = result?.outcome ?? (isLost(error) ? 'unreachable' : 'failed');
-  const message = result?.message ?? error?.message ?? null;
-  const output = result?.output ?? outputOf(error);
+  const { message = null, output } = deps.secrets.known.all({
+    message: result?.message ?? error?.message,
+    output: result?.output ?? outputOf(error),
+  });
   await keepOutput(deps, deployment.id, step, output);
 
   const ms = deps.clock.now() - started;
@@ -92,6 +95,7 @@ function contextOf(course: Course, record: StepRecord, decisions: Decisions): St
   const { deps, deployment, settings } = course;
   const { step, host, kind, rescue } = record;
   const signal = deps.parking;
+  let opened: Promise<SentValues> | undefined;
   return {
     deployment,
     args: stepArgs.parse(record.args),
@@ -122,6 +126,10 @@ function contextOf(course: Course, record: StepRecord, decisions: Decisions): St
         () => deps.agents.ask(host, method, body, { timeoutMs, signal }),
         (text) => deps.store.events.append(deploymentTopic(deployment.id), { type: 'note', host, text }),
       ),
+    open: (kept) => {
+      opened ??= openValues(deps, kept, { ...deployment, host });
+      return opened;
+    },
     progress: (done, of, unit) =>
       deps.store.events.tell(deploymentTopic(deployment.id), {
         type: 'step.progress',

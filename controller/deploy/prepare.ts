@@ -77,7 +77,7 @@ export async function prepare(
     release && {
       version: release.manifest.version,
       identity: release.manifest.identity,
-      variables: release.sealed.variables,
+      sealed: release.sealed,
       skip: asked.skipChecks,
     },
   );

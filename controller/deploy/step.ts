@@ -3,12 +3,13 @@
  * read back and only then done, by the driver of their kind in steps/.
  */
 import type { StepKind } from '@fleet/protocol/api/plans.ts';
-import { digest, values, versionName } from '@fleet/protocol/words.ts';
+import { digest, keptValues, versionName } from '@fleet/protocol/words.ts';
 import { z } from 'zod';
 
 const skip = z.array(z.string());
 const version = { version: versionName };
 const release = { ...version, identity: digest };
+const values = keptValues;
 
 export const stepArgs = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('stage'), ...release }),

@@ -1,6 +1,7 @@
 /** Events: numbered, kept, and handed to whoever follows them once they are committed. */
 import type { Envelope, FleetEvent } from '@fleet/protocol/api/events.ts';
 import { event as eventSchema } from '@fleet/protocol/api/events.ts';
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import type { Kysely } from 'kysely';
 import type { Db } from './open.ts';
 import type { Tables } from './tables.ts';
@@ -16,8 +17,10 @@ export type Follower = (envelope: Envelope) => void;
 export class Events {
   readonly #db: Db;
   readonly #followers = new Set<Follower>();
-  constructor(db: Db) {
+  readonly #known: KnownSecrets;
+  constructor(db: Db, known = new KnownSecrets()) {
     this.#db = db;
+    this.#known = known;
   }
 
   /**
@@ -28,9 +31,10 @@ export class Events {
   async append<T>(topic: string, event: FleetEvent, change: (trx: Kysely<Tables>) => Promise<T>): Promise<T>;
   async append<T>(
     topic: string,
-    event: FleetEvent,
+    told: FleetEvent,
     change?: (trx: Kysely<Tables>) => Promise<T>,
   ): Promise<T | undefined> {
+    const event = this.#known.all(told);
     const at = new Date().toISOString();
     let id = 0;
     const result = await this.#db.transaction().execute(async (trx) => {
@@ -49,7 +53,7 @@ export class Events {
 
   /** Tells an event to those who look now and keeps nothing: progress. */
   tell(topic: string, event: FleetEvent): void {
-    this.#publish({ id: null, at: new Date().toISOString(), topic, event });
+    this.#publish({ id: null, at: new Date().toISOString(), topic, event: this.#known.all(event) });
   }
 
   /** Calls `follower` for each event from now on, until the returned function is called. */

@@ -1,7 +1,7 @@
 /**
  * Opens the one database: durable settings, read back; numbered migrations; a newer database is refused; damage is noticed.
  */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
@@ -17,6 +17,8 @@ export interface OpenedStore {
   db: Db;
   /** This fleet's id: made with the database, so that a fresh one is another fleet to the agents. */
   fleet: string;
+  /** Made with the database too: by it a changed secret shows, and nothing of the secret does. */
+  fingerprintKey: string;
   /** Raised at each start; agents refuse commands of an earlier one. */
   readonly epoch: number;
   /** When the backup was made that this database was restored from; null where it was not. */
@@ -39,13 +41,14 @@ export async function openStore(file: string, onBroken: OnBroken = () => {}): Pr
   const sqlite = connect(file);
   try {
     migrate(sqlite, file);
-    const { fleet, epoch, restoredFrom } = nextEpoch(sqlite);
+    const { fleet, fingerprintKey, epoch, restoredFrom } = nextEpoch(sqlite);
     const database = guardDatabase(sqlite, file, onBroken);
     const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) });
     let current = epoch;
     return {
       db,
       fleet,
+      fingerprintKey,
       restoredFrom,
       get epoch() {
         return current;
@@ -138,6 +141,7 @@ function migrate(sqlite: Database.Database, file: string): void {
 
 function nextEpoch(sqlite: Database.Database): {
   fleet: string;
+  fingerprintKey: string;
   epoch: number;
   restoredFrom: string | null;
 } {
@@ -150,8 +154,10 @@ function nextEpoch(sqlite: Database.Database): {
     );
     const fleet = read('fleet') ?? randomUUID();
     const epoch = Number(read('epoch') ?? 0) + 1;
+    const fingerprintKey = read('fingerprint_key') ?? randomBytes(32).toString('hex');
     write.run('fleet', fleet);
+    write.run('fingerprint_key', fingerprintKey);
     write.run('epoch', String(epoch));
-    return { fleet, epoch, restoredFrom: read('restored_from') ?? null };
+    return { fleet, fingerprintKey, epoch, restoredFrom: read('restored_from') ?? null };
   })();
 }

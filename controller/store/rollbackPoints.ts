@@ -1,5 +1,5 @@
 /** Rollback points: each time a version was verified on a host. */
-import type { Values } from '@fleet/protocol/words.ts';
+import type { KeptValues } from '@fleet/protocol/words.ts';
 import type { Kysely } from 'kysely';
 import type { Db } from './open.ts';
 import type { Tables } from './tables.ts';
@@ -9,7 +9,7 @@ export interface RollbackPoint {
   host: string;
   version: string;
   identity: string;
-  values: Values;
+  values: KeptValues;
   at: string;
   /** The deployment by which people went back from it. */
   leftBy: number | null;
@@ -42,7 +42,7 @@ export class RollbackPoints {
       host: row.host,
       version: row.version,
       identity: row.identity,
-      values: JSON.parse(row.variables) as Values,
+      values: JSON.parse(row.variables) as KeptValues,
       at: row.at,
       leftBy: row.left_by,
     }));

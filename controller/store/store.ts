@@ -1,4 +1,5 @@
 /** The store: one database, one member a table. All SQL is in this folder. */
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import { Artifacts } from './artifacts.ts';
 import { Audit } from './audit.ts';
 import { Builds } from './builds.ts';
@@ -35,13 +36,18 @@ export interface Store extends Omit<OpenedStore, 'db'> {
   tokens: Tokens;
 }
 
-/** See `openStore`. */
-export async function createStore(file: string, onBroken?: OnBroken): Promise<Store> {
+/** See `openStore`. `known`: what no event may tell. */
+export async function createStore(
+  file: string,
+  onBroken?: OnBroken,
+  known = new KnownSecrets(),
+): Promise<Store> {
   const opened = await openStore(file, onBroken);
   const { db } = opened;
-  const events = new Events(db);
+  const events = new Events(db, known);
   return {
     fleet: opened.fleet,
+    fingerprintKey: opened.fingerprintKey,
     get epoch() {
       return opened.epoch;
     },

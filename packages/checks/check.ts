@@ -2,6 +2,7 @@
  * A check asks a service one question and says what it answered. A driver tries once and throws nothing: whatever goes wrong
  * is an answer. Trying again is runChecks' work; the contract that all drivers pass is contract.ts.
  */
+import type { OutputFilter } from '@fleet/process/run.ts';
 import type { User } from '@fleet/process/user.ts';
 import type { Check, CheckOf } from '@fleet/protocol/service.ts';
 
@@ -16,6 +17,8 @@ export interface CheckContext {
   user?: User | undefined;
   /** Ends the try. */
   signal: AbortSignal;
+  /** Takes secrets out of what came back, before any of it is shown: see `KnownSecrets.stream`. */
+  redact(take: (chunk: Buffer) => void): OutputFilter;
 }
 
 export interface Answer {

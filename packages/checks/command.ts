@@ -10,7 +10,7 @@ const NO_DEADLINE = 2 ** 31 - 1;
 /** Passes when the program ends with exit status 0. The detail is the last line that it printed. */
 export const command: CheckDriver<'command'> = {
   kind: 'command',
-  async try({ command }, { values, cwd, environment, user, signal }) {
+  async try({ command }, { values, cwd, environment, user, signal, redact }) {
     const argv = command.map((element) => substitute(element, values));
     const ended = await run({
       argv,
@@ -21,6 +21,7 @@ export const command: CheckDriver<'command'> = {
       graceMs: GRACE,
       signal,
       tailBytes: 4096,
+      redact,
     });
     const said = ended.reason === 'not_started' ? '' : (ended.output.text.trimEnd().split('\n').at(-1) ?? '');
     const how =

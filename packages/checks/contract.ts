@@ -20,6 +20,7 @@ export const CONTEXT: CheckContext = {
   cwd: '/',
   environment: { PATH: '/usr/bin:/bin' },
   signal: new AbortController().signal,
+  redact: (take) => ({ push: take, end() {} }),
 };
 
 /** A check as fleet.yaml writes it, with the defaults filled in; quick, unless it says otherwise. */

@@ -29,7 +29,7 @@ async function runCheck(check: Check, context: CheckContext, onceOnly: boolean):
       passed: last.passed,
       tries,
       ms: performance.now() - since,
-      detail: oneLine(detail),
+      detail: oneLine(redacted(detail, context)),
     };
   };
 
@@ -67,6 +67,15 @@ async function tryFor(
     clearTimeout(timer);
     end();
   }
+}
+
+/** Before it is made shorter: half of a secret is found by nobody. */
+function redacted(text: string, { redact }: CheckContext): string {
+  const pieces: Buffer[] = [];
+  const filter = redact((piece) => pieces.push(Buffer.from(piece)));
+  filter.push(Buffer.from(text));
+  filter.end();
+  return Buffer.concat(pieces).toString();
 }
 
 /** Node fires a longer timer at once. */

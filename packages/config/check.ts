@@ -1,7 +1,8 @@
 /** What a controller.yaml means beyond its form: names that must exist, hosts that two environments must not both claim. */
-import { dirname } from 'node:path';
-import type { Service } from '@fleet/protocol/service.ts';
-import { type ControllerConfig, controllerConfig, type Placement } from './controller.ts';
+import { statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { EXPOSED, exposuresOf, type Service } from '@fleet/protocol/service.ts';
+import { type ControllerConfig, controllerConfig, type Placement, secretOf } from './controller.ts';
 import { type Inspected, inspectYaml } from './load.ts';
 import { hint, named } from './names.ts';
 import type { Problem } from './parse.ts';
@@ -21,7 +22,10 @@ export async function checkController(path: string): Promise<Checked> {
   const { value: config, problems, problemAt } = await inspectYaml(path, controllerConfig);
   if (config === undefined) return { config, problems, notes: [] };
   const notes: string[] = [];
-  const found = [...checkPlacements(config, problemAt)];
+  const found = [
+    ...checkPlacements(config, problemAt),
+    ...checkSecretFiles(config, dirname(path), problemAt, notes),
+  ];
   for (const name of Object.keys(config.services)) {
     found.push(...(await checkService(config, name, dirname(path), problemAt, notes)));
     if (!Object.values(config.environments).some(({ services }) => named(services, name)))
@@ -40,6 +44,7 @@ export function checkPlacements(config: ControllerConfig, problemAt: At): Proble
         problems.push(problemAt(at, `no such service${hint(service, Object.keys(config.services))}`, 'key'));
       problems.push(...checkBalancer(config, placement, at, problemAt));
       problems.push(...checkBatches(placement, at, problemAt));
+      problems.push(...checkSecretNames(config, placement, at, problemAt));
     }
   problems.push(...checkOverlaps(config, problemAt), ...checkListeners(config, problemAt));
   return problems;
@@ -71,6 +76,43 @@ function* checkBalancer(
       `${known.kind} has the addresses of its servers in its own configuration: take this line out`,
       'key',
     );
+}
+
+function* checkSecretNames(
+  config: ControllerConfig,
+  { values }: Placement,
+  path: string[],
+  problemAt: At,
+): Generator<Problem> {
+  for (const [name, value] of Object.entries(values)) {
+    const secret = secretOf(value);
+    if (secret !== undefined && named(config.secrets, secret) === undefined)
+      yield problemAt(
+        [...path, 'values', name, 'secret'],
+        `no such secret \`${secret}\`${hint(secret, Object.keys(config.secrets))}`,
+      );
+  }
+}
+
+/** Only whether files are there and closed: the environment is the controller's own, and so is what its commands print. */
+function* checkSecretFiles(
+  config: ControllerConfig,
+  folder: string,
+  problemAt: At,
+  notes: string[],
+): Generator<Problem> {
+  for (const [name, source] of Object.entries(config.secrets)) {
+    if (!('file' in source)) continue;
+    const file = resolve(folder, source.file);
+    const found = statSync(file, { throwIfNoEntry: false });
+    const at = ['secrets', name, 'file'];
+    if (found === undefined) notes.push(`the secret ${name}: there is no file ${file} on this machine.`);
+    else if ((found.mode & 0o077) !== 0)
+      yield problemAt(
+        at,
+        `${file} may be read by others (mode ${(found.mode & 0o777).toString(8)}): chmod 600 ${file}`,
+      );
+  }
 }
 
 function* checkBatches({ balancer, strategy }: Placement, path: string[], problemAt: At): Generator<Problem> {
@@ -156,12 +198,13 @@ async function checkService(
 }
 
 function* checkValues(
-  { variables }: Service,
+  service: Service,
   { values }: Placement,
   path: string[],
   file: string,
   problemAt: At,
 ): Generator<Problem> {
+  const { variables } = service;
   for (const name of Object.keys(values))
     if (named(variables, name) === undefined)
       yield problemAt(
@@ -176,4 +219,12 @@ function* checkValues(
         `${name} has no value: ${file} declares it without a default`,
         'key',
       );
+  for (const [name, value] of Object.entries(values)) {
+    const at = [...path, 'values', name];
+    if (typeof value !== 'string' && 'label' in value && named(variables, name)?.secret)
+      yield problemAt(at, `${file} declares it as a secret, and labels are shown to everybody`, 'key');
+    const [exposed] = secretOf(value) === undefined ? [] : exposuresOf(service, name);
+    if (exposed !== undefined)
+      yield problemAt(at, `is a secret, and stands in ${file} at ${exposed.join('.')}: ${EXPOSED}`, 'key');
+  }
 }

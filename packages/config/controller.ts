@@ -10,6 +10,7 @@ import {
   hostName,
   labelName,
   refName,
+  secretName,
   serviceName,
   variableName,
   variableValue,
@@ -41,7 +42,31 @@ const value = z.union([
   // A whole number only: 1.10 would arrive as 1.1.
   z.int().transform(String),
   z.strictObject({ label: labelName.describe('The label of the host that holds the value') }),
+  z.strictObject({ secret: secretName.describe('One of `secrets`') }),
 ]);
+
+const secret = z.union([
+  z.strictObject({
+    environment: z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'an environment variable is named like DATABASE_PASSWORD')
+      .describe('A variable of the environment that the controller was started in'),
+  }),
+  z.strictObject({
+    file: z
+      .string()
+      .min(1)
+      .describe('A file that its owner alone may read (0600); a line end at its end is left out'),
+  }),
+  z.strictObject({
+    command: z
+      .array(z.string().regex(/^[^\0]*$/))
+      .min(1)
+      .describe('Program and arguments, without a shell, that print it; a line end at its end is left out'),
+    timeout: duration.prefault('10s').describe('After this the program is ended, and has failed'),
+  }),
+]);
+export type SecretSource = z.infer<typeof secret>;
 
 export const strategy = z.strictObject({
   batch: z
@@ -96,7 +121,7 @@ const placement = z.strictObject({
     .record(variableName, value)
     .default({})
     .describe(
-      'Values of the variables that fleet.yaml declares: the same on every host, or a label of the host’s own',
+      'Values of the variables that fleet.yaml declares: the same on every host, a label of the host’s own, or a secret',
     ),
   once_on: hostName.optional().describe('The host that runs once steps; without it, the first one'),
 });
@@ -133,6 +158,10 @@ export const controllerConfig = z.strictObject({
     .record(z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/), balancerConfig)
     .default({})
     .describe('What sends users to the hosts'),
+  secrets: z
+    .record(secretName, secret)
+    .default({})
+    .describe('Where values come from that nobody may read: they are read at each use, and stored nowhere'),
   environments: z
     .record(
       environmentName,
@@ -143,3 +172,8 @@ export const controllerConfig = z.strictObject({
 export type ControllerConfig = z.infer<typeof controllerConfig>;
 export type Source = ControllerConfig['services'][string]['source'];
 export type Strategy = z.infer<typeof strategy>;
+
+/** The secret that gives a variable its value; undefined where nothing secret does. */
+export function secretOf(value: Placement['values'][string]): string | undefined {
+  return typeof value !== 'string' && 'secret' in value ? value.secret : undefined;
+}

@@ -77,11 +77,11 @@ t.test('one mistake, one line with its place', async (t) => {
     ],
     [
       'values: { A: 1.10 }',
-      `8:22: ${under('values.A')}: must be text or a whole number or keys and values (\`label\`), but is 1.10: write it in quotes, "1.10"`,
+      `8:22: ${under('values.A')}: must be text or a whole number or keys and values (\`label\`) or keys and values (\`secret\`), but is 1.10: write it in quotes, "1.10"`,
     ],
     [
       'values: { A: [] }',
-      `8:19: ${under('values.A')}: must be text or a whole number or keys and values (\`label\`), but is a list`,
+      `8:19: ${under('values.A')}: must be text or a whole number or keys and values (\`label\`) or keys and values (\`secret\`), but is a list`,
     ],
     [
       'values: { A: { lable: port } }',

@@ -72,7 +72,8 @@ t.test('templates for a service of a name', async (t) => {
   const { config, problems } = await checkController(join(dir, 'controller.yaml'));
   t.strictSame(problems, [], 'both together are a fleet');
   t.strictSame(Object.keys(config!.services), ['shop']);
-  await writeFile(join(dir, 'controller.yaml'), switchedOn(await template('controller.yaml', 'shop')));
+  for (const name of ['fleet.yaml', 'controller.yaml'] as const)
+    await writeFile(join(dir, name), switchedOn(await template(name, 'shop')));
   t.strictSame((await checkController(join(dir, 'controller.yaml'))).problems.map(tellProblem), []);
   await t.rejects(template('fleet.yaml', 'No Service'));
 });

@@ -30,8 +30,15 @@ export interface Program {
   tailBytes?: number;
   /** A file to which the whole output is appended. */
   log?: string;
+  /** Stands before everything that is kept of the output, and takes out what must not be: see `KnownSecrets.stream`. */
+  redact?: ((take: (chunk: Buffer) => void) => OutputFilter) | undefined;
   /** It may leave processes running when it ends by itself: a start command that starts a daemon. */
   leavesDaemons?: boolean;
+}
+
+export interface OutputFilter {
+  push(chunk: Buffer): void;
+  end(): void;
 }
 
 const GRACE_MS = 10_000;
@@ -51,11 +58,12 @@ export async function run(program: Program): Promise<Ended> {
   };
 
   if (program.signal?.aborted) return ended('cancelled');
-  const take = (chunk: Buffer) => {
+  const keep = (chunk: Buffer) => {
     output.push(chunk);
     log.append(chunk);
   };
-  const pipe = await openPipe(take, program.user).catch((error: Error) => error);
+  const filter = program.redact?.(keep) ?? { push: keep, end() {} };
+  const pipe = await openPipe((chunk) => filter.push(chunk), program.user).catch((error: Error) => error);
   if (pipe instanceof Error) {
     say(`no pipe could be made: ${pipe.message}`);
     return ended('not_started');
@@ -71,6 +79,7 @@ export async function run(program: Program): Promise<Ended> {
     const { reason, exit } = await untilEnd(started, program);
     await endLeftovers(started, mark, reason, program);
     pipe.drain();
+    filter.end();
     return ended(reason, exit);
   } finally {
     pipe.close();

@@ -40,6 +40,9 @@ export function findSetpriv(): string | undefined {
 const LOADER =
   /^(LD_|DYLD_|MALLOC_)|^(GLIBC_TUNABLES|GCONV_PATH|GETCONF_DIR|HOSTALIASES|LOCALDOMAIN|LOCPATH|NIS_PATH|NLSPATH|RESOLV_HOST_CONF|RES_OPTIONS|TMPDIR|TZDIR)$/;
 
+/** Whether a variable of this name gets to a program of another user by an argv, which everybody on the machine can read. */
+export const goesByArgv = (variable: string) => LOADER.test(variable);
+
 export interface Launch {
   /** Before program and arguments. */
   prefix: string[];
@@ -54,14 +57,14 @@ export function launchAs(user: User, environment: Readonly<Record<string, string
   const setpriv = findSetpriv();
   if (setpriv === undefined) throw new Error(`there is no setpriv to run a program as ${user.name} by`);
   const entries = Object.entries(environment);
-  const loaders = entries.filter(([name]) => LOADER.test(name)).map(([name, value]) => `${name}=${value}`);
+  const loaders = entries.filter(([name]) => goesByArgv(name)).map(([name, value]) => `${name}=${value}`);
   return {
     prefix: [
       setpriv,
       ...['--reuid', String(user.uid), '--regid', String(user.gid), '--init-groups', '--no-new-privs', '--'],
       ...(loaders.length > 0 ? [ENV, ...loaders] : []),
     ],
-    environment: Object.fromEntries(entries.filter(([name]) => !LOADER.test(name))),
+    environment: Object.fromEntries(entries.filter(([name]) => !goesByArgv(name))),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Smoke checks, run on the host by the version's own sealed definition. */
 import { z } from 'zod';
-import { serviceName, values, versionName } from '../words.ts';
+import { secrets, serviceName, values, versionName } from '../words.ts';
 
 export const checkResult = z.strictObject({
   name: z.string().max(64),
@@ -17,6 +17,7 @@ export const smoke = {
     service: serviceName,
     version: versionName,
     values,
+    secrets,
     skip: z.array(z.string()),
     /** true: one try each, no waiting (settling looks, smoke waits). */
     onceOnly: z.boolean(),

@@ -1,6 +1,6 @@
 /** What is done to a service on a host. No message carries a command line: hooks are named, and the sealed fleet.yaml says what they run. */
 import { z } from 'zod';
-import { digest, serviceName, values, versionName } from '../words.ts';
+import { digest, secrets, serviceName, values, versionName } from '../words.ts';
 import { command } from './command.ts';
 
 /** `recovering`: up again after a crash, and not for long enough to be called well. */
@@ -20,6 +20,7 @@ export const restart = {
     service: serviceName,
     version: versionName,
     values,
+    secrets,
     lenientStop: z.boolean(),
   }),
   /** `stopMs`, `startMs`: the application's own time, so that the tool's can be told apart. */
@@ -39,6 +40,7 @@ export const once = {
     version: versionName,
     name: z.string().max(32),
     values,
+    secrets,
   }),
   reply: z.strictObject({ output, ms: z.number() }),
 };

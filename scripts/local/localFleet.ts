@@ -154,6 +154,7 @@ export async function stopServicesOf(dir: string): Promise<void> {
   for (const path of globSync('hosts/*/*/run', { cwd: dir })) {
     const home = join(dir, path);
     const spec = await wanted(home);
-    if (spec !== undefined) await supervisorFor(spec.run).stop({ ...spec, home, argvOf: (argv) => argv });
+    if (spec !== undefined)
+      await supervisorFor(spec.run).stop({ secrets: {}, ...spec, home, argvOf: (argv) => argv });
   }
 }

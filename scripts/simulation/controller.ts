@@ -5,8 +5,10 @@ import type { Deps } from '@fleet/controller/deploy/context.ts';
 import { Deployer } from '@fleet/controller/deploy/deployer.ts';
 import { closeRecordsOfShown } from '@fleet/controller/deploy/shownAgain.ts';
 import { Turns } from '@fleet/controller/deploy/turns.ts';
+import { Secrets } from '@fleet/controller/secrets/secrets.ts';
 import { createStore, type Store } from '@fleet/controller/store/store.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import type { SimulatedClock } from './clock.ts';
 import { Life } from './life.ts';
 import type { Network } from './network.ts';
@@ -44,7 +46,8 @@ export async function startController(parts: ControllerParts): Promise<Controlle
   const { clock, config, files } = parts;
   const life = new Life();
   const parking = new AbortController();
-  const opened = await createStore(parts.file);
+  const known = new KnownSecrets();
+  const opened = await createStore(parts.file, undefined, known);
   const store = watchedStore(opened, life, parts.beforeWrite);
   const network = parts.network(life);
   const deps: Deps = {
@@ -59,6 +62,7 @@ export async function startController(parts: ControllerParts): Promise<Controlle
       writeFile: () => life.act(() => {}),
     },
     turns: new Turns(),
+    secrets: new Secrets(config.secrets, known, opened.fingerprintKey),
     log: {
       info() {},
       warn() {},

@@ -6,6 +6,7 @@ import type { Host } from '@fleet/agent/host.ts';
 import { createPolicy } from '@fleet/agent/policy/policy.ts';
 import { UNSIGNED } from '@fleet/agent/trust/trust.ts';
 import { policyConfig } from '@fleet/config/agent.ts';
+import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import type { Random } from '../random/random.ts';
 import { diskOf, type Illness } from './agentDisk.ts';
 import type { SimulatedClock } from './clock.ts';
@@ -104,6 +105,7 @@ export class SimulatedHost {
       endLeftovers: () => programs.endHooks(),
       runChecks: programs.checker(life),
       supervisorFor: () => programs.supervisorFor(life),
+      secrets: new KnownSecrets(),
       revive: (home) => life.act(() => programs.revive(basename(dirname(home)))),
       environment: {},
       clock: () => clock.now(),

@@ -5,12 +5,13 @@ export const once: StepDriver<'once'> = {
   kind: 'once',
   async perform(context) {
     const { version, name, values } = context.args;
+    const sent = await context.open(values);
     const { sealed } = await context.release(version);
     const timeout = sealed.once.find((each) => each.name === name)?.timeout ?? 0;
     const command = context.command();
     const { output, ms } = await context.ask(
       'step.once',
-      { command, service: context.deployment.service, version, name, values },
+      { command, service: context.deployment.service, version, name, ...sent },
       // The agent ends it at its own deadline; this one only guards against an agent that does not.
       { timeoutMs: timeout + 60_000 },
     );

@@ -7,11 +7,12 @@ export const restart: StepDriver<'restart'> = {
   async perform(context) {
     const { version, values, lenientStop } = context.args;
     await keepHidden(context);
+    const sent = await context.open(values);
     const { sealed } = await context.release(version);
     const hooks = Object.values(sealed.hooks).reduce((sum, hook) => sum + (hook?.timeout ?? 0), 0);
     const { output, stopMs, startMs } = await context.ask(
       'step.restart',
-      { command: context.command(), service: context.deployment.service, version, values, lenientStop },
+      { command: context.command(), service: context.deployment.service, version, ...sent, lenientStop },
       // The agent keeps the deadlines of hooks, stop and start; this one only guards against an agent that does not.
       { timeoutMs: hooks * 2 + 300_000 },
     );

@@ -21,15 +21,19 @@ export const smoke: StepDriver<'smoke'> = {
   },
 };
 
-type Checked = Pick<StepContext<'smoke' | 'settle'>, 'args' | 'ask' | 'release' | 'deployment' | 'facts'>;
+type Checked = Pick<
+  StepContext<'smoke' | 'settle'>,
+  'args' | 'ask' | 'open' | 'release' | 'deployment' | 'facts'
+>;
 
 export async function runSmoke(context: Checked, onceOnly: boolean): Promise<CheckResult[]> {
   const { version, values, skip } = context.args;
+  const sent = await context.open(values);
   const { sealed } = await context.release(version);
   const longest = Math.max(0, ...sealed.smoke.map((check) => check.within + check.timeout));
   const { results } = await context.ask(
     'check.smoke',
-    { service: context.deployment.service, version, values, skip, onceOnly },
+    { service: context.deployment.service, version, ...sent, skip, onceOnly },
     { timeoutMs: longest + 30_000 },
   );
   return results;
