@@ -48,6 +48,8 @@ export class Programs {
   failingHooks = 0;
   failingStops = 0;
   readonly #wanted = new Map<string, Wish>();
+  /** What could not be stopped, and runs with nobody watching over it. */
+  readonly #orphans = new Set<string>();
   /** What has passed its smoke test since it was started by a command, and has not failed one since. */
   readonly #proven = new Map<string, string>();
   /** What has passed the last smoke test, or single look at it, since it was started by a command. */
@@ -61,6 +63,11 @@ export class Programs {
     this.#clock = clock;
     this.#random = random;
     this.#watcher = watcher;
+  }
+
+  /** The version that its supervisor answers for. */
+  watchedVersion(service: string): string | null {
+    return this.#orphans.has(service) ? null : (this.running.get(service)?.version ?? null);
   }
 
   sicknessOf(service: string, version: string): Sickness | undefined {
@@ -120,6 +127,7 @@ export class Programs {
     const program = this.running.get(service);
     if (program === undefined) return false;
     this.running.delete(service);
+    this.#orphans.delete(service);
     this.#clock.after(this.#random.between(100, 4000), () => {
       const wish = this.#wanted.get(service);
       if (wish?.key === program.key && !this.running.has(service))
@@ -130,6 +138,7 @@ export class Programs {
 
   cutPower(): void {
     this.running.clear();
+    this.#orphans.clear();
     this.endHooks();
   }
 
@@ -181,17 +190,20 @@ export class Programs {
     await this.#clock.sleep(this.#random.between(1, 100));
     if (this.failingStops > 0 && this.running.has(service)) {
       this.failingStops--;
+      this.#wanted.delete(service);
+      this.#orphans.add(service);
       this.#watcher.onFault('service does not stop');
       throw new FleetError('stop_failed', `${service} still runs after SIGKILL`);
     }
     const program = this.running.get(service);
     if (program !== undefined) this.#watcher.onStop(service, program.version);
     this.#wanted.delete(service);
+    this.#orphans.delete(service);
     this.running.delete(service);
   }
 
   #status(service: string): ServiceState {
-    if (this.running.has(service)) return 'running';
+    if (this.running.has(service)) return this.#orphans.has(service) ? 'unknown' : 'running';
     return this.#wanted.has(service) ? 'failed' : 'stopped';
   }
 

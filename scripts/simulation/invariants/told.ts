@@ -71,7 +71,7 @@ export class Told {
 
   onReport(host: SimulatedHost, service: string, report: Report): void {
     const current = this.#currentOf(host, service) ?? null;
-    const running = host.programs.running.get(service)?.version ?? null;
+    const running = host.programs.watchedVersion(service);
     if (report.current !== current || report.running !== running)
       this.#violated(
         'I10',
