@@ -25,6 +25,7 @@ import { identitiesBy } from './enrol/identities.ts';
 import { loopbackOnly } from './listenAddress.ts';
 import packageJson from './package.json' with { type: 'json' };
 import { Secrets } from './secrets/secrets.ts';
+import { TrustChanges } from './signing/changes.ts';
 import { updatesFor } from './signing/handOn.ts';
 import { signShelf } from './signing/shelf.ts';
 import { openSigning } from './signing/signing.ts';
@@ -154,8 +155,17 @@ async function runController(file: string): Promise<void> {
   await clearWork(dirs.work);
   const deployer = new Deployer(deps, { store, config, turns, clock: realClock, signing, dirs });
   const backups = new Backups({ store, balancers: dir('balancers'), version: packageJson.version });
+  const changes = signing && new TrustChanges({ signing, store, agents, log });
   const api = await createApi(
-    { ...deps, deployer, backups, enrolment, startedAt: new Date(), version: packageJson.version },
+    {
+      ...deps,
+      deployer,
+      backups,
+      trust: changes,
+      enrolment,
+      startedAt: new Date(),
+      version: packageJson.version,
+    },
     log,
     endpoints.people,
     { development: config.development, origins: [], now: Date.now },

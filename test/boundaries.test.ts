@@ -18,9 +18,6 @@ interface Import {
   inside: boolean;
 }
 
-/** Named before the rooms that use them are whole. */
-const COMING = new Set(['@fleet/trust']);
-
 /** The one file that knows three programs: it names them in a table and imports one. */
 const LAUNCHER = 'packages/cli/bin/fleet.js';
 const PROGRAM = /'(@fleet\/[^']+\.ts)'/g;
@@ -188,7 +185,7 @@ t.test('what a package uses, it names', async (t) => {
     );
     t.strictSame(
       Object.keys(dependencies)
-        .filter((name) => !used.has(name) && !COMING.has(name))
+        .filter((name) => !used.has(name))
         .sort(),
       [],
       `${folder} names nothing that it does not import`,

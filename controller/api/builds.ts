@@ -47,7 +47,18 @@ export function builds({
 }
 
 function releaseOf(artifact: ArtifactRecord, where: ReadonlyMap<string, string[]>): Release {
-  const { service, version, identity, ref, commit, platform, size, builtAt, notes } = artifact;
+  const {
+    service,
+    version,
+    identity,
+    ref,
+    commit,
+    platform,
+    size,
+    builtAt,
+    notes,
+    signature: signed,
+  } = artifact;
   return {
     service,
     version,
@@ -59,5 +70,6 @@ function releaseOf(artifact: ArtifactRecord, where: ReadonlyMap<string, string[]
     builtAt,
     notes,
     runs: where.get(version) ?? [],
+    signed,
   };
 }

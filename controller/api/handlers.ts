@@ -6,6 +6,7 @@ import type { Deployer } from '../deploy/deployer.ts';
 import type { Enrolment } from '../enrol/enrolment.ts';
 import type { Person } from '../people/people.ts';
 import type { Sessions } from '../people/sessions.ts';
+import type { TrustChanges } from '../signing/changes.ts';
 
 export interface Asked<N extends RouteName> {
   params: Params<N>;
@@ -27,6 +28,8 @@ export interface Serving
   backups: Backups;
   /** Absent in development: nobody is asked who they are. */
   enrolment: Enrolment | undefined;
+  /** Null in development, where nothing is signed. */
+  trust: TrustChanges | null;
   startedAt: Date;
   version: string;
 }

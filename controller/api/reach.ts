@@ -70,6 +70,13 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
   'deployments.skip': ofDeployment,
   'deployments.retry': ofDeployment,
   'deployments.output': ofDeployment,
+  'trust.show': everybody,
+  'trust.key': wholeFleet,
+  'trust.replace': wholeFleet,
+  'floors.list': everybody,
+  'floors.set': ({ who, body }) => isIn(who, { service: body.service, environment: null }),
+  'signatures.add': ({ who, body }) =>
+    body.signed.every(({ statement }) => isIn(who, { service: statement.service, environment: null })),
   'backups.start': wholeFleet,
   'backups.show': wholeFleet,
   'people.me': everybody,

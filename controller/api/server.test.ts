@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,12 +14,17 @@ import { z } from 'zod';
 import { Backups } from '../backup/backups.ts';
 import { fleets, NEW, OLD, type Setting } from '../deploy/fleet.fixture.ts';
 import { certifyBody, enrolmentIn, joinBody, tokenOf } from '../enrol/enrolment.fixture.ts';
+import { TrustChanges } from '../signing/changes.ts';
+import { Keys } from '../signing/keys.fixture.ts';
+import { signShelf } from '../signing/shelf.ts';
+import { openSigning } from '../signing/signing.ts';
 import { buildTopic, deploymentTopic } from '../store/events.ts';
 import type { Serving } from './handlers.ts';
 import { createApi } from './server.ts';
 import { follow } from './stream.fixture.ts';
 
 const makeFleet = await fleets(t);
+const KEYS = new Keys();
 
 /** A controller's API over a real socket. */
 async function serve(t: Test, setting: Setting = {}, more: Partial<Serving> = {}) {
@@ -28,11 +33,23 @@ async function serve(t: Test, setting: Setting = {}, more: Partial<Serving> = {}
   const backups = new Backups({ store, balancers: t.testdir(), version: '0.1.0' });
   t.teardown(() => backups.idle());
   const { enrolment } = await enrolmentIn(mkdtempSync(join(t.testdir(), 'enrol-')), store);
+  const data = mkdtempSync(join(tmpdir(), 'fleet-keys-'));
+  t.teardown(() => rmSync(data, { recursive: true }));
+  KEYS.write(data);
+  const signing = openSigning(data, Date.now)!;
+  await signShelf(store, signing);
+  const trust = new TrustChanges({
+    signing,
+    store,
+    agents: { hello: () => undefined, ask: (...asked) => deps.agents.ask(...asked) },
+    log: deps.log,
+  });
   const served: Serving = {
     ...deps,
     deployer,
     backups,
     enrolment,
+    trust,
     startedAt: new Date(),
     version: '0.1.0',
     ...more,
@@ -181,6 +198,19 @@ const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Ask
     good: { path: '/api/deployments/1/retry', body: { why: 'once more' } },
     unknown: { path: '/api/deployments/999/retry', body: {} },
   },
+  'trust.show': { good: { path: '/api/trust' } },
+  'trust.key': { good: { path: '/api/trust/key' } },
+  'trust.replace': {
+    good: { path: '/api/trust', body: { trust: KEYS.trust(2) } },
+    unknown: { path: '/api/trust', body: { trust: KEYS.trust(1) } },
+  },
+  'floors.list': { good: { path: '/api/floors' } },
+  'floors.set': {
+    good: { path: '/api/floors', body: { service: 'segmenter', version: OLD, why: 'a hole' } },
+    unknown: { path: '/api/floors', body: { service: 'segmenter', version: '9.9.9', why: 'a hole' } },
+  },
+  // With a signature that is made when it is called.
+  'signatures.add': { good: { path: '/api/signatures' } },
   'backups.start': {
     good: {
       path: '/api/backups',
@@ -223,7 +253,9 @@ t.test('every route answers in the form that it declares', async (t) => {
       );
     }
     const { good } = CALLS[name];
-    const { status, json } = await ask(port, { method, ...good });
+    const signed = (await store.artifacts.list()).map(({ signature }) => signature);
+    const made = name === 'signatures.add' ? { body: { signed } } : {};
+    const { status, json } = await ask(port, { method, ...good, ...made });
     t.equal(status, 200, `${name}: ${JSON.stringify(json)}`);
     t.strictSame(reply.parse(json), json, name);
     if (name === 'deployments.pause' || name === 'deployments.resume') continue;

@@ -32,6 +32,7 @@ import { hosts } from './hosts.ts';
 import { people } from './people.ts';
 import { isUnscoped, isWithinReach, mayFollow } from './reach.ts';
 import { status } from './status.ts';
+import { trust } from './trust.ts';
 
 /** No page runs or loads what is not a file of this server, none is shown inside another, and nothing is asked in plain text twice. */
 const HEADERS = {
@@ -138,6 +139,7 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
     ...backups(served),
     ...people(served),
     ...audit(served),
+    ...trust(served),
   };
   for (const [name, route] of Object.entries(ROUTES) as Array<[RouteName, Route]>) {
     const { access, method, path, summary, params, query, body, reply } = route;

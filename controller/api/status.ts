@@ -1,5 +1,6 @@
 import { isVisible, type ServerState } from '@fleet/balancers/balancer.ts';
 import type { Status } from '@fleet/protocol/api/fleet.ts';
+import type { Level } from '@fleet/protocol/trust.ts';
 import { checkNames, fillTemplate, hostsOf, type Placed } from '../config/config.ts';
 import { waitingFor } from '../deploy/interrupted.ts';
 import type { HiddenHost } from '../store/hidden.ts';
@@ -59,10 +60,8 @@ export function status(served: Served): Handlers<'status.show'> {
           hosts,
         };
       });
-      const signing =
-        'none yet: the controller listens on loopback only, and releases are checked against digests that it gives';
       return {
-        controller: { version, startedAt: startedAt.toISOString(), signing },
+        controller: { version, startedAt: startedAt.toISOString(), signing: signingOf(served) },
         services: await Promise.all(services),
       };
     },
@@ -82,6 +81,17 @@ export function status(served: Served): Handlers<'status.show'> {
     );
   }
 }
+
+/** In plain words: the level, and what follows from it. */
+function signingOf({ trust }: Served): string {
+  if (trust === null) return 'none, in development: hosts run whatever the controller gives them';
+  return LEVELS[trust.signing.trust().statement.level];
+}
+
+const LEVELS: Record<Level, string> = {
+  L0: 'L0: the controller signs, so whoever owns it can run code on every host; fleet keys add moves the key to another machine',
+  L1b: 'L1b: another machine signs, so whoever owns the controller can run nothing on a host that was not signed there',
+};
 
 async function statusOf(
   { agents }: Served,

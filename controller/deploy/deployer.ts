@@ -12,7 +12,7 @@ import type { Deps } from './context.ts';
 import { decide, notWaiting, waitingFor } from './interrupted.ts';
 import { prepare, type Targeted, target } from './prepare.ts';
 import { previousGood } from './previous.ts';
-import { type Builder, buildVersion, existing, type Wanted } from './resolve.ts';
+import { type Builder, buildVersion, checkMayBuild, existing, type Wanted } from './resolve.ts';
 import { retryOf } from './retry.ts';
 import { says } from './step.ts';
 
@@ -40,6 +40,7 @@ export class Deployer {
   /** What a deployment would do. Stores nothing, builds nothing. */
   async plan(request: PlanRequest): Promise<PlanReply> {
     const targeted = await target(this.#deps, request);
+    if (request.version === undefined) checkMayBuild(this.#builder, request.service);
     const artifact =
       request.version === undefined ? null : await existing(this.#builder, request.service, request.version);
     const prepared = await prepare(this.#deps, 'deploy', request, targeted, artifact);
@@ -68,6 +69,7 @@ export class Deployer {
     const targeted = await target(this.#deps, request);
     if (request.version !== undefined && request.ref === undefined)
       await existing(this.#builder, request.service, request.version);
+    else checkMayBuild(this.#builder, request.service);
     return this.#begin('deploy', request, targeted, by);
   }
 
@@ -187,6 +189,7 @@ export class Deployer {
   /** Builds a version by itself; its events tell how it goes. */
   async build(wanted: Wanted): Promise<number> {
     checkService(this.#deps.config, wanted.service);
+    checkMayBuild(this.#builder, wanted.service);
     const { store } = this.#deps;
     const id = await store.builds.begin(wanted.service, wanted.ref ?? '');
     this.#go(buildTopic(id), async (signal) => {

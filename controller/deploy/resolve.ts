@@ -86,9 +86,22 @@ export async function buildVersion(
   }
 }
 
+/** Throws `not_signed` where another machine signs: what would be built here, no host would take. */
+export function checkMayBuild({ signing }: Pick<Builder, 'signing'>, service: string): void {
+  if (signing === null || signing.trust().statement.level === 'L0') return;
+  throw new FleetError(
+    'not_signed',
+    `this controller does not sign releases, so it builds none of ${service}`,
+    {
+      next: `fleet build ${service} --sign-key FILE on the machine that has the key, then fleet push FILE`,
+    },
+  );
+}
+
 async function buildNow(builder: Builder, wanted: Wanted, tell: Tell, signal: AbortSignal) {
   const { artifacts } = builder.store;
   const { service } = wanted;
+  checkMayBuild(builder, service);
   const made = await build({
     service,
     source: builder.config.services[service]!.source,

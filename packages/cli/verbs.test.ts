@@ -151,6 +151,8 @@ t.test('status', async (t) => {
 worker test  not deployed
   c  -  stopped
   next: fleet deploy worker -e test
+
+signing: none
 `,
   );
   t.strictSame(asked, { service: 'segmenter', environment: 'production' });
@@ -234,6 +236,7 @@ t.test('releases and history', async (t) => {
       builtAt: ISO,
       notes: ['Count twice'],
       runs: ['production/a'],
+      signed: null,
     },
   ];
   fake.answer('releases.list', () => releases);
@@ -541,6 +544,7 @@ t.test('build', async (t) => {
     builtAt: ISO,
     notes: ['Count twice'],
     runs: [],
+    signed: null,
   };
   const good = { build: 7, state: 'succeeded' as const, built: true, release, error: null };
   fake.answer('builds.start', () => ({ build: 7 }));

@@ -106,6 +106,12 @@ export const VERBS: Record<string, VerbEntry[]> = {
       summary: 'what was done, by whom, when, from where',
       load: () => import('./verbs/audit.ts'),
     },
+    { name: 'keys', summary: 'who may sign releases', load: () => import('./verbs/keys.ts') },
+    {
+      name: 'floor',
+      summary: 'refuse releases that are older than a version',
+      load: () => import('./verbs/floor.ts'),
+    },
   ],
   Keep: [
     {

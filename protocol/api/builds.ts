@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { signedRelease } from '../trust.ts';
 import { digest, refName, serviceName, versionName } from '../words.ts';
 
 export const release = z.strictObject({
@@ -14,6 +15,8 @@ export const release = z.strictObject({
   notes: z.array(z.string()),
   /** `environment/host` where it runs now. */
   runs: z.array(z.string()),
+  /** Null for what was built in development. */
+  signed: signedRelease.nullable(),
 });
 export type Release = z.infer<typeof release>;
 

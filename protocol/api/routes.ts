@@ -9,6 +9,7 @@ import * as enrolment from './enrolment.ts';
 import { stream } from './events.ts';
 import * as fleet from './fleet.ts';
 import * as people from './people.ts';
+import * as trust from './trust.ts';
 
 export interface Route {
   /** Who may: see access.ts. A route without it does not compile. */
@@ -213,6 +214,48 @@ export const ROUTES = {
     path: '/api/deployments/:id/steps/:step/output',
     summary: 'What a step’s programs printed',
     ...deployments.stepOutput,
+  },
+  'trust.show': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/trust',
+    summary: 'Who may sign releases',
+    ...trust.show,
+  },
+  'trust.key': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/trust/key',
+    summary: 'Make the controller’s next release key, which holds once a document names it',
+    ...trust.makeKey,
+  },
+  'trust.replace': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/trust',
+    summary: 'Replace the document that says who may sign; the root key has signed it',
+    ...trust.replace,
+  },
+  'floors.list': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/floors',
+    summary: 'The oldest release of each service that is still good',
+    ...trust.floors,
+  },
+  'floors.set': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/floors',
+    summary: 'Refuse releases of a service that are older than a version',
+    ...trust.setFloor,
+  },
+  'signatures.add': {
+    access: 'deployer',
+    method: 'POST',
+    path: '/api/signatures',
+    summary: 'Add signatures that another machine made for releases on the shelf',
+    ...trust.addSignatures,
   },
   'backups.start': {
     access: 'admin',

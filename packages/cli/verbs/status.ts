@@ -30,10 +30,11 @@ export function define(command: Command, cli: Cli): void {
       if (options.json) return cli.out.print(encodeJson(status));
       if (status.services.length === 0)
         cli.out.print('no service is in any environment: add one to controller.yaml');
-      for (const [index, each] of status.services.entries()) {
-        if (index > 0) cli.out.print('');
+      for (const each of status.services) {
         printService(cli.out, each);
+        cli.out.print('');
       }
+      cli.out.print(`signing: ${status.controller.signing}`);
     });
   addExamples(command, ['fleet status', 'fleet status segmenter -e production --json']);
 }
