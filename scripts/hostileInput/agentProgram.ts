@@ -17,7 +17,7 @@ import { type Built, build, FakeController } from '@fleet/agent/fakeController.f
 import { killMarked } from '@fleet/process/ending.ts';
 import { type Found, survey } from './survey.ts';
 
-const PROGRAM = fileURLToPath(import.meta.resolve('@fleet/agent/program.fixture.ts'));
+const PROGRAM = fileURLToPath(import.meta.resolve('@fleet/cli/bin/fleet.js'));
 export const SERVICE = 'web';
 const GOOD = '1.0.0';
 export const SEALED = { service: SERVICE, run: { supervisor: 'process', command: ['sleep', '100000'] } };
@@ -56,7 +56,7 @@ export class AgentProgram {
     const hello = this.controller.nextLink();
     const argv = ['--host', 'web-1', '--controller', this.controller.url];
     const where = ['--root', this.root, '--data', join(this.dir, 'data')];
-    const agent = spawn(process.execPath, [PROGRAM, ...argv, ...where], {
+    const agent = spawn(process.execPath, [PROGRAM, 'agent', ...argv, ...where], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#agent = agent;
