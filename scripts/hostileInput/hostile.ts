@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { Random } from '../random/random.ts';
 import { tryKnown, tryMutants } from './archives/run.ts';
+import { PLACES } from './names/run.ts';
 import { Part } from './part.ts';
 
 const { values } = parseArgs({
@@ -12,6 +13,7 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     agents: { type: 'string', default: '2' },
     only: { type: 'string' },
+    every: { type: 'string', default: '1' },
   },
 });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
@@ -24,6 +26,9 @@ const PARTS: Record<string, Record<string, (part: Part, random: Random) => Promi
     'archives made by hand': (part) => tryKnown(part, agents),
     'archives changed by chance': (part, random) => tryMutants(part, random, archives, agents),
   },
+  names: Object.fromEntries(
+    Object.entries(PLACES).map(([name, run]) => [name, (part: Part) => run(part, Number(values.every))]),
+  ),
 };
 
 console.log(`seed ${seed}`);
