@@ -11,6 +11,7 @@ import { createApi } from './api/server.ts';
 import { Backups } from './backup/backups.ts';
 import { openBalancers } from './balancers.ts';
 import { clearWork } from './build/build.ts';
+import { describeBuildUser, findBuildUser } from './build/buildUser.ts';
 import { loadConfig } from './config/config.ts';
 import { lockData } from './dataLock.ts';
 import { realClock } from './deploy/clock.ts';
@@ -152,8 +153,11 @@ async function runController(file: string): Promise<void> {
     parking: parking.signal,
   };
   const dirs = { git: dir('git'), work: dir('work'), artifacts: dir('artifacts'), logs: dir('logs') };
-  await clearWork(dirs.work);
-  const deployer = new Deployer(deps, { store, config, turns, clock: realClock, signing, dirs });
+  const rooms = `${config.data}.builds`;
+  const buildUser = await findBuildUser(config.build_user, rooms);
+  for (const left of [dirs.work, rooms]) await clearWork(left);
+  log.info(`builds run ${describeBuildUser(buildUser)}`);
+  const deployer = new Deployer(deps, { store, config, turns, clock: realClock, signing, dirs, buildUser });
   const backups = new Backups({ store, balancers: dir('balancers'), version: packageJson.version });
   const changes = signing && new TrustChanges({ signing, store, agents, log });
   const api = await createApi(

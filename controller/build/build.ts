@@ -10,6 +10,7 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import { type Service, service as serviceFile } from '@fleet/protocol/service.ts';
 import { versionName } from '@fleet/protocol/words.ts';
+import { give, makeRoom, takeBack } from './buildUser.ts';
 import { buildEnvironment, runCommand } from './commands.ts';
 import type { BuildRequest, Built, Job, StoredArtifact } from './request.ts';
 import { shelve, takeDown } from './shelf.ts';
@@ -34,7 +35,7 @@ export async function build(request: BuildRequest): Promise<Built> {
     const version = wanted ?? versionOfTime(source.at, sourceIdOf(source, sourceKey));
     const tree = await source.tree();
     const { service, raw } = await readService(request, source, tree);
-    const env = await buildEnvironment(job, version, source.at, service.build.environment);
+    const env = await buildEnvironment(job, version, source.at, service.build.environment, request.buildUser);
     await runBuild(request, job, service, tree, env);
     const packed = join(job.dir, 'artifact');
     const manifest = await packTree(request, source, service, raw, version, tree, packed);
@@ -55,16 +56,19 @@ export async function clearWork(work: string): Promise<void> {
   await Promise.all(left.map((name) => rm(join(work, name), { recursive: true, force: true })));
 }
 
-async function openJob({ service, dirs }: BuildRequest): Promise<Job> {
+async function openJob({ service, dirs, buildUser }: BuildRequest): Promise<Job> {
   for (const dir of Object.values(dirs)) await mkdir(dir, { recursive: true });
   const dir = await realpath(await mkdtemp(join(dirs.work, `${service}-`)));
-  return { dir, log: join(dirs.logs, `build-${basename(dir)}.log`) };
+  const room = buildUser === undefined ? dir : await makeRoom(buildUser, service);
+  return { dir, room, log: join(dirs.logs, `build-${basename(dir)}.log`) };
 }
 
-async function closeJob({ note }: BuildRequest, job: Job): Promise<void> {
-  await rm(job.dir, { recursive: true, force: true, maxRetries: 3 }).catch((error: Error) =>
-    note(`the work tree ${job.dir} could not be removed: ${error.message}`),
-  );
+async function closeJob({ note, buildUser }: BuildRequest, job: Job): Promise<void> {
+  if (buildUser !== undefined) await takeBack(buildUser, job.room);
+  for (const dir of new Set([job.dir, job.room]))
+    await rm(dir, { recursive: true, force: true, maxRetries: 3 }).catch((error: Error) =>
+      note(`the work tree ${dir} could not be removed: ${error.message}`),
+    );
 }
 
 /** Platform and Node belong to it: what npm compiles for one does not run on another. */
@@ -120,7 +124,7 @@ async function readService(
 }
 
 async function runBuild(
-  { note, signal }: BuildRequest,
+  { note, signal, buildUser }: BuildRequest,
   job: Job,
   { build }: Service,
   cwd: string,
@@ -135,8 +139,12 @@ async function runBuild(
     timeoutMs: build.timeout,
     cwd,
     env,
+    user: buildUser?.user,
   };
+  const tree = join(job.room, 'tree');
+  if (buildUser !== undefined) await give(buildUser, tree);
   await runCommand(command, job, note, signal);
+  if (buildUser !== undefined) await takeBack(buildUser, tree);
 }
 
 async function packTree(
@@ -177,7 +185,7 @@ async function findTwin(request: BuildRequest, { tagged }: FoundSource, manifest
 
 /** What will be unpacked on the hosts is what is tested: not the tree that it was packed from. */
 async function testPackage(
-  { note, signal }: BuildRequest,
+  { note, signal, buildUser }: BuildRequest,
   job: Job,
   { package: { test } }: Service,
   manifest: Manifest,
@@ -185,8 +193,9 @@ async function testPackage(
   env: Record<string, string>,
 ): Promise<void> {
   if (test === undefined) return;
-  const cwd = join(job.dir, 'package');
+  const cwd = join(job.room, 'package');
   await unpack({ artifact, manifest, into: cwd, as: await findUnprivileged() });
+  if (buildUser !== undefined) await give(buildUser, cwd);
   const what = 'the package test';
   const command = {
     code: 'test_failed' as const,
@@ -195,6 +204,7 @@ async function testPackage(
     timeoutMs: test.timeout,
     cwd,
     env,
+    user: buildUser?.user,
   };
   await runCommand(command, job, note, signal);
 }

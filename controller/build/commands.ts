@@ -1,9 +1,11 @@
 /** Running the repository's own commands: the build, and the test of the package. */
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cleanEnvironment } from '@fleet/process/environment.ts';
 import { describe, ok, run } from '@fleet/process/run.ts';
+import { type User, userEnvironment } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import { type BuildUser, give } from './buildUser.ts';
 import type { Job } from './request.ts';
 
 export interface Command {
@@ -14,6 +16,7 @@ export interface Command {
   timeoutMs: number;
   cwd: string;
   env: Record<string, string>;
+  user: User | undefined;
 }
 
 /**
@@ -25,19 +28,28 @@ export async function buildEnvironment(
   version: string,
   at: Date,
   own: Readonly<Record<string, string>>,
+  buildUser?: BuildUser,
 ): Promise<Record<string, string>> {
-  const TMPDIR = join(job.dir, 'tmp');
+  const TMPDIR = join(job.room, 'tmp');
   await mkdir(TMPDIR);
+  if (buildUser !== undefined) await give(buildUser, TMPDIR);
   const SOURCE_DATE_EPOCH = String(Math.floor(at.getTime() / 1000));
   return cleanEnvironment({
     ...wayToNetwork(process.env),
     TZ: 'UTC',
     CI: 'true',
+    ...(buildUser && (await whoBuilds(buildUser, TMPDIR))),
     TMPDIR,
     VERSION: version,
     SOURCE_DATE_EPOCH,
     ...own,
   });
+}
+
+/** A user made for builds may have no home: what is kept there is then gone with the build. */
+async function whoBuilds({ user }: BuildUser, fallback: string): Promise<Record<string, string>> {
+  const home = await stat(user.home).catch(() => undefined);
+  return userEnvironment(home?.uid === user.uid ? user : { ...user, home: fallback });
 }
 
 /** Proxies, and the authorities that they are signed by: without them a build behind one would wait for ever. */
@@ -52,14 +64,14 @@ function wayToNetwork(env: NodeJS.ProcessEnv): Record<string, string> {
 
 /** Throws FleetError of the command's code, with how it ended and the end of what it printed; `aborted`. */
 export async function runCommand(
-  { code, what, argv, timeoutMs, cwd, env }: Command,
+  { code, what, argv, timeoutMs, cwd, env, user }: Command,
   job: Job,
   note: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
   note(`$ ${argv.join(' ')}`);
   await appendFile(job.log, `$ ${argv.join(' ')}\n`);
-  const ended = await run({ argv, cwd, env, timeoutMs, signal, log: job.log });
+  const ended = await run({ argv, cwd, env, user, timeoutMs, signal, log: job.log });
   if (ok(ended)) return;
   if (ended.reason === 'cancelled') throw new FleetError('aborted', 'the build was aborted');
   const { output, reason, code: exit, signal: endedBy } = ended;

@@ -1,6 +1,8 @@
 /** What a build is asked for, and what it answers. */
+
 import type { Source } from '@fleet/config/controller.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
+import type { BuildUser } from './buildUser.ts';
 
 /** What the store knows of an artifact, as far as a build needs it. */
 export interface StoredArtifact {
@@ -23,6 +25,8 @@ export interface BuildRequest {
   since?: string | undefined;
   /** Folders, made when missing. `work` and `artifacts` are on one disk. */
   dirs: { git: string; work: string; artifacts: string; logs: string };
+  /** Undefined where the repository's commands run as the controller's own user. */
+  buildUser?: BuildUser | undefined;
   existing: {
     bySourceKey(sourceKey: string): Promise<StoredArtifact | undefined>;
     byVersion(service: string, version: string): Promise<StoredArtifact | undefined>;
@@ -49,5 +53,7 @@ export interface Built {
 /** The folder in which one build happens. It is gone afterwards. */
 export interface Job {
   dir: string;
+  /** Where the tree and what is made of it lie: `dir`, or a folder that the build user can reach. */
+  room: string;
   log: string;
 }

@@ -8,6 +8,7 @@ import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { SignedRelease } from '@fleet/protocol/trust.ts';
 import { digestOf } from '@fleet/trust/release.ts';
 import { build } from '../build/build.ts';
+import type { BuildUser } from '../build/buildUser.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import type { Deps } from './context.ts';
 import { unknownVersion } from './course.ts';
@@ -34,6 +35,8 @@ export interface Builder {
   clock: Deps['clock'];
   signing: Deps['signing'];
   dirs: BuildDirs;
+  /** See `build`. */
+  buildUser?: BuildUser | undefined;
 }
 
 export type BuildEnded = Extract<FleetEvent, { type: 'build.ended' }>;
@@ -108,6 +111,7 @@ async function buildNow(builder: Builder, wanted: Wanted, tell: Tell, signal: Ab
     ref: wanted.ref,
     version: wanted.version,
     dirs: builder.dirs,
+    buildUser: builder.buildUser,
     existing: {
       bySourceKey: (key) => artifacts.bySourceKey(service, key),
       byVersion: (name, version) => artifacts.byVersion(name, version),

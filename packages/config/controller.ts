@@ -145,6 +145,13 @@ export const controllerConfig = z.strictObject({
     .default(false)
     .describe('Everything on one plain port, nobody is asked who they are, nothing is signed; loopback only'),
   data: z.string().default('./fleet-data').describe('Database, artifacts and logs; relative to this file'),
+  build_user: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, 'a user of this machine')
+    .optional()
+    .describe(
+      'The user that build and test commands run as, where the controller is root; without it, fleet-build where there is one, else the controller’s own, who can read its keys',
+    ),
   services: z
     .record(
       serviceName,
