@@ -2,6 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { clearWork } from '@fleet/artifact/build/build.ts';
+import { describeBuildUser, findBuildUser } from '@fleet/artifact/build/buildUser.ts';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
@@ -10,8 +12,6 @@ import { createAgents } from './agents/agents.ts';
 import { createApi } from './api/server.ts';
 import { Backups } from './backup/backups.ts';
 import { openBalancers } from './balancers.ts';
-import { clearWork } from './build/build.ts';
-import { describeBuildUser, findBuildUser } from './build/buildUser.ts';
 import { loadConfig } from './config/config.ts';
 import { lockData } from './dataLock.ts';
 import { realClock } from './deploy/clock.ts';

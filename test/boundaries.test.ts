@@ -94,7 +94,7 @@ t.test('one way', async (t) => {
 });
 
 t.test('rooms of the controller', async (t) => {
-  const apart = ['agents', 'build', 'gates', 'store'].map((name) => `controller/${name}`);
+  const apart = ['agents', 'gates', 'store'].map((name) => `controller/${name}`);
   t.strictSame(
     broken(
       ({ file, target, inside }) =>
@@ -104,7 +104,7 @@ t.test('rooms of the controller', async (t) => {
         roomOf(target) !== roomOf(file),
     ),
     [],
-    'agents, build, gates and store import none of their siblings',
+    'agents, gates and store import none of their siblings',
   );
   t.strictSame(
     broken(

@@ -1,5 +1,7 @@
 /** Which version: one that exists, or one that is built now. The only way from here to a build. */
 
+import { build } from '@fleet/artifact/build/build.ts';
+import type { BuildUser } from '@fleet/artifact/build/buildUser.ts';
 import { encodeManifest } from '@fleet/artifact/manifest.ts';
 import { passing } from '@fleet/process/points.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
@@ -7,8 +9,6 @@ import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { SignedRelease } from '@fleet/protocol/trust.ts';
 import { digestOf } from '@fleet/trust/release.ts';
-import { build } from '../build/build.ts';
-import type { BuildUser } from '../build/buildUser.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import type { Deps } from './context.ts';
 import { unknownVersion } from './course.ts';

@@ -4,14 +4,14 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directory, file, link, tar, whole } from '@fleet/artifact/blocks.fixture.ts';
+import { updateMirror } from '@fleet/artifact/build/mirror.ts';
+import { resolveRef } from '@fleet/artifact/build/refs.ts';
 import { makeArtifact } from '@fleet/artifact/hostile.fixture.ts';
 import { decodeManifest, encodeManifest } from '@fleet/artifact/manifest.ts';
 import { unpack } from '@fleet/artifact/unpack.ts';
 import { agentConfig } from '@fleet/config/agent.ts';
 import { controllerConfig } from '@fleet/config/controller.ts';
 import { inspectText } from '@fleet/config/load.ts';
-import { updateMirror } from '@fleet/controller/build/mirror.ts';
-import { resolveRef } from '@fleet/controller/build/refs.ts';
 import { asFleetError } from '@fleet/protocol/errors.ts';
 import { service } from '@fleet/protocol/service.ts';
 import type { z } from 'zod';

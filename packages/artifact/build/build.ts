@@ -2,14 +2,14 @@
 import { hash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { pack } from '@fleet/artifact/pack.ts';
-import { unpack } from '@fleet/artifact/unpack.ts';
 import { loadYaml } from '@fleet/config/load.ts';
 import { findUnprivileged } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import { type Service, service as serviceFile } from '@fleet/protocol/service.ts';
 import { versionName } from '@fleet/protocol/words.ts';
+import { pack } from '../pack.ts';
+import { unpack } from '../unpack.ts';
 import { give, makeRoom, takeBack } from './buildUser.ts';
 import { buildEnvironment, runCommand } from './commands.ts';
 import type { BuildRequest, Built, Job, StoredArtifact } from './request.ts';

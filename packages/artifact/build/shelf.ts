@@ -1,9 +1,9 @@
 /** Where artifacts stay: `artifacts/SERVICE/VERSION.tar.zst` (or .tar.gz) and `VERSION.manifest.json`. */
 import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeManifest, encodeManifest } from '@fleet/artifact/manifest.ts';
 import { passing } from '@fleet/process/points.ts';
 import type { Compression, Manifest } from '@fleet/protocol/manifest.ts';
+import { decodeManifest, encodeManifest } from '../manifest.ts';
 import type { Job, StoredArtifact } from './request.ts';
 
 const ENDING = { zstd: 'tar.zst', gzip: 'tar.gz' } as const satisfies Record<Compression, string>;

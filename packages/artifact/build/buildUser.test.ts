@@ -2,9 +2,9 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { unpack } from '@fleet/artifact/unpack.ts';
 import { findSetpriv } from '@fleet/process/user.ts';
 import t, { type Test } from 'tap';
+import { unpack } from '../unpack.ts';
 import { build } from './build.ts';
 import { type BuildUser, describeBuildUser, findBuildUser } from './buildUser.ts';
 
