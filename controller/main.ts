@@ -172,7 +172,7 @@ async function runController(file: string): Promise<void> {
     },
     log,
     endpoints.people,
-    { development: config.development, origins: [], now: Date.now },
+    { development: config.development, origins: config.origins, now: Date.now },
   );
 
   await endpoints.listenForAgents();

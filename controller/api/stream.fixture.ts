@@ -9,8 +9,12 @@ export interface Following {
   leave(): void;
 }
 
-export async function follow(url: string, lastEventId?: number): Promise<Following> {
-  const headers = lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) };
+export async function follow(
+  url: string,
+  lastEventId?: number,
+  more: Record<string, string> = {},
+): Promise<Following> {
+  const headers = { ...more, ...(lastEventId !== undefined && { 'last-event-id': String(lastEventId) }) };
   const request = get(url, { headers });
   request.on('error', () => {});
   const [response] = (await once(request, 'response')) as [IncomingMessage];

@@ -100,6 +100,11 @@ export class Fleet {
     this.balancer = new FakeBalancer(this.agents.hosts, (line) => this.#act(line));
   }
 
+  /** The file, for whoever looks at it from outside. */
+  get database(): string {
+    return join(this.#dir, 'fleet.sqlite');
+  }
+
   host(name: string): FakeHost {
     return this.agents.of(name);
   }

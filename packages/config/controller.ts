@@ -144,6 +144,12 @@ export const controllerConfig = z.strictObject({
     .boolean()
     .default(false)
     .describe('Everything on one plain port, nobody is asked who they are, nothing is signed; loopback only'),
+  origins: z
+    .array(
+      z.string().regex(/^https:\/\/[a-z0-9.-]+(:\d{1,5})?$/, 'an origin, like https://fleet.example.org'),
+    )
+    .default([])
+    .describe('Sites whose pages may ask the controller, as a browser names them; none without it'),
   data: z.string().default('./fleet-data').describe('Database, artifacts and logs; relative to this file'),
   build_user: z
     .string()

@@ -1,0 +1,42 @@
+/** For tests: all that the API needs of a controller, over the fleet of a test, with keys, trust and enrolment of its own. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { Backups } from '../backup/backups.ts';
+import type { Fleet } from '../deploy/fleet.fixture.ts';
+import { enrolmentIn } from '../enrol/enrolment.fixture.ts';
+import { TrustChanges } from '../signing/changes.ts';
+import { signShelf } from '../signing/shelf.ts';
+import { openSigning } from '../signing/signing.ts';
+import { joining, KEYS } from './calls.fixture.ts';
+import type { Serving } from './handlers.ts';
+
+export async function servingOf(t: Test, fleet: Fleet) {
+  const { deployer, deps, store } = await fleet.controller();
+  const backups = new Backups({ store, balancers: t.testdir(), version: '0.1.0' });
+  t.teardown(() => backups.idle());
+  const { enrolment, clock } = await enrolmentIn(mkdtempSync(join(t.testdir(), 'enrol-')), store);
+  const data = mkdtempSync(join(tmpdir(), 'fleet-keys-'));
+  t.teardown(() => rmSync(data, { recursive: true }));
+  KEYS.write(data);
+  const signing = openSigning(data, Date.now)!;
+  await signShelf(store, signing);
+  joining.signed = (await store.artifacts.list()).map(({ signature }) => signature);
+  const trust = new TrustChanges({
+    signing,
+    store,
+    agents: { hello: () => undefined, ask: (...asked) => deps.agents.ask(...asked) },
+    log: deps.log,
+  });
+  const serving: Serving = {
+    ...deps,
+    deployer,
+    backups,
+    enrolment,
+    trust,
+    startedAt: new Date(),
+    version: '0.1.0',
+  };
+  return { deployer, store, enrolment, clock, serving };
+}
