@@ -10,6 +10,7 @@ import { HELP, readSettings } from './config/config.ts';
 import { takeDataDirectory } from './config/data.ts';
 import { realDisk } from './disk/disk.ts';
 import { makeDirectory } from './disk/durable.ts';
+import { requireOwnPlace } from './policy/place.ts';
 import { createPolicy } from './policy/policy.ts';
 import { endServices } from './steps/endServices.ts';
 import { endLeftovers } from './steps/leftovers.ts';
@@ -36,6 +37,8 @@ export async function main(argv: string[]): Promise<void> {
     process.exit(1);
   });
 
+  // Users that services run as read what the agent makes, unless it says otherwise.
+  process.umask(0o022);
   await makeDirectory(realDisk, settings.root, 0o755);
   const root = await realpath(settings.root);
   const { host: name, policy: config, file } = settings;
@@ -43,6 +46,7 @@ export async function main(argv: string[]): Promise<void> {
   try {
     const trust = openTrust(data.trust, name);
     const joined = trust.says() !== undefined;
+    if (joined) for (const what of ['root', 'data'] as const) await requireOwnPlace(what, settings[what]);
     const policy = createPolicy({ host: name, root, joined, config, file });
     policy.admitLabels(settings.labels);
     if (!joined)

@@ -3,7 +3,7 @@
  * the manifest of every version, and is therefore always the one that belongs to the version that runs.
  */
 import { z } from 'zod';
-import { duration, serviceName, variableName, variableValue } from './words.ts';
+import { duration, isLoader, serviceName, variableName, variableValue } from './words.ts';
 
 const VARIABLE = /^\$\{([A-Z][A-Z0-9_]{0,63})\}$/;
 /** One element of an argv, or one environment value. `${PORT}` alone stands for the variable's value; there is no other substitution. */
@@ -13,7 +13,18 @@ const element = z
   .regex(/^[^\0]*$/)
   .describe('A literal, or ${NAME} alone: the value of a declared variable');
 const argv = z.array(element).min(1).describe('Program and arguments, run without a shell');
-const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/), element);
+/** What stands in the file is its author's; a value that is given from outside must not become code. */
+const environment = z
+  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/), element)
+  .superRefine((entries, context) => {
+    for (const [name, text] of Object.entries(entries))
+      if (isLoader(name) && variableIn(text) !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: [name],
+          message: 'a loader variable takes no value from outside, which would be code: write it out',
+        });
+  });
 /** A path inside the release: relative, never climbing. */
 const inside = z
   .string()

@@ -37,12 +37,15 @@ export type Labels = z.infer<typeof labels>;
 
 /** Variables that a loader reads before the program does: a value for one of these is code, so it is refused. */
 const LOADER =
-  /^(LD_|DYLD_|NODE_|PYTHON|PERL|RUBY|JAVA_TOOL|BASH_|GIT_)|^(PATH|IFS|ENV|SHELLOPTS|GCONV_PATH|HOME|SHELL)$/;
+  /^(LD_|DYLD_|NODE_(?!ENV$)|PYTHON|PERL|RUBY|JAVA_TOOL|JDK_JAVA|BASH_|GIT_|NPM_CONFIG_|OPENSSL_|DOTNET_)|^(PATH|IFS|ENV|SHELLOPTS|PS4|PROMPT_COMMAND|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|CLASSPATH|HOME|SHELL)$/;
+export function isLoader(name: string): boolean {
+  return LOADER.test(name.toUpperCase());
+}
 /** A variable that a service declares and an environment gives a value. */
 export const variableName = z
   .string()
   .regex(/^[A-Z][A-Z0-9_]{0,63}$/, 'a variable is named like PORT or LOG_LEVEL')
-  .refine((name) => !LOADER.test(name), 'a loader variable cannot be declared: it would be code');
+  .refine((name) => !isLoader(name), 'a loader variable cannot be declared: it would be code');
 export const variableValue = z
   .string()
   .max(4096)

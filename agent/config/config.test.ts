@@ -10,6 +10,8 @@ t.test('from the command line', async (t) => {
     root: '/srv/fleet',
     data: '/srv/fleet/.agent',
     labels: { role: 'web', url: 'http://x' },
+    policy: { services: ['*'], run_as: {}, labels: {} },
+    file: undefined,
     endServices: false,
   });
   t.match(await readSettings(['--host', 'web-1', '--root', 'here']), {
@@ -32,7 +34,8 @@ t.test('from the command line', async (t) => {
 t.test('from a file, whose paths are relative to it, and which the command line overrules', async (t) => {
   const directory = t.testdir({
     'agent.yaml':
-      'host: web-1\ncontroller: ws://10.0.0.1:7300/elsewhere\nroot: releases\ndata: /var/agent\nlabels: {role: web, port: "80"}\n',
+      'host: web-1\ncontroller: ws://10.0.0.1:7300/elsewhere\nroot: releases\ndata: /var/agent\nlabels: {role: web, port: "80"}\n' +
+      'policy: {services: [web], run_as: {"*": app}, root_hooks: true, labels: {port: [80]}}\n',
     'wrong.yaml': 'host: web-1\nrott: releases\n',
   });
   const file = join(directory, 'agent.yaml');
@@ -42,6 +45,8 @@ t.test('from a file, whose paths are relative to it, and which the command line 
     root: join(directory, 'releases'),
     data: '/var/agent',
     labels: { role: 'web', port: '80' },
+    policy: { services: ['web'], run_as: { '*': 'app' }, root_hooks: true, labels: { port: ['80'] } },
+    file,
     endServices: false,
   });
   t.match(await readSettings(['--config', file, '--host', 'web-2', '--label', 'port=81']), {

@@ -1,6 +1,6 @@
 /** The agent's own directory: one agent at a time, and one id that outlives its restarts. */
 import { randomUUID } from 'node:crypto';
-import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identify, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
@@ -20,6 +20,8 @@ export interface DataDirectory {
 /** Throws `data_in_use` while another agent lives in it. */
 export async function takeDataDirectory(path: string): Promise<DataDirectory> {
   await makeDirectory(realDisk, path, 0o700);
+  // Somebody else may have made it, for more eyes.
+  await chmod(path, 0o700);
   const lock = join(path, 'lock');
   await takeLock(lock);
   // Left by an agent that died while it wrote one of its files.

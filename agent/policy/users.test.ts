@@ -1,5 +1,7 @@
 /** An agent that is root, and services that are not: real programs as a real other user. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '@fleet/process/ending.ts';
 import { findSetpriv, launchAs } from '@fleet/process/user.ts';
@@ -145,7 +147,7 @@ t.test(
     t.match(statusOf(again!.shim.pid), /^Uid:\s+0\s/m, 'its log stays with the agent');
 
     const group = again!.program!.pid;
-    t.ok(inGroup(group).length >= 2, 'it has a child, and neither hears SIGTERM');
+    await until(() => inGroup(group).length >= 2); // It has a child, and neither hears SIGTERM.
     await controller.ask('step.stop', { command: controller.command(), service: 'web' });
     t.ok(await eventually(() => inGroup(group).length === 0, 20_000), 'all of its group is ended');
   },
@@ -199,7 +201,6 @@ t.test('what is shared may not be led out of its place by the service', { skip: 
   await rig.start();
   const one = await rig.build('web', '1.0.0', { ...WORKER, shared: ['data'] }, { readme: '' });
   await rig.controller.stage(one);
-  const { symlinkSync } = await import('node:fs');
   symlinkSync(outside, join(rig.home('web').shared, 'data', 'nested'));
   for (const path of ['data/nested/deep', 'data/own/deep']) {
     const two = await rig.build('web', `2.0.0-${path.length}`, { ...WORKER, shared: [path] }, { readme: '' });
@@ -252,6 +253,79 @@ t.test('what agent.yaml does not allow is refused before anything is touched', a
   t.match(await controller.ask('step.report', { service: 'web' }), { state: 'stopped', current: null });
   t.strictSame(readdirSync(rig.root), [], 'not even its folder is made');
 });
+
+/** Tries, as fast as it can, to get something in or out of where the agent works; says what it could do. */
+const RACER = `
+  import { linkSync, mkdirSync, openSync, readdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+  import { join } from 'node:path';
+  const [root, data, outside] = process.argv.slice(1);
+  const home = join(root, 'web');
+  const done = new Set();
+  const attempt = (what, act) => { try { act(); done.add(what); } catch {} };
+  const names = (directory) => { try { return readdirSync(directory); } catch { return []; } };
+  let rounds = 0;
+  process.on('SIGTERM', () => { writeSync(1, JSON.stringify({ rounds, done: [...done] })); process.exit(0); });
+  const round = () => {
+    for (const directory of [root, data, home, ...['staging', 'releases', 'manifests', 'sealed', 'stats', 'run', 'shared'].map((name) => join(home, name))]) {
+      attempt('link into ' + directory, () => symlinkSync(outside, join(directory, 'planted')));
+      attempt('folder in ' + directory, () => mkdirSync(join(directory, 'made')));
+      attempt('file in ' + directory, () => writeFileSync(join(directory, 'written'), ''));
+      if (directory !== root && directory !== home && directory !== join(home, 'releases') && directory !== join(home, 'shared'))
+        attempt('list ' + directory, () => readdirSync(directory));
+      for (const name of names(directory)) {
+        const path = join(directory, name);
+        attempt('rename ' + path, () => renameSync(path, path + '.gone'));
+        attempt('remove ' + path, () => unlinkSync(path));
+        attempt('write ' + path, () => openSync(path, 'r+'));
+        attempt('link to ' + path, () => linkSync(path, join(outside, 'linked')));
+        attempt('link in ' + path, () => symlinkSync(outside, join(path, 'planted')));
+      }
+    }
+    rounds += 1;
+    setImmediate(round);
+  };
+  round();
+`;
+
+t.test(
+  'another user of this host, who races against every step, changes and learns nothing',
+  { skip: SKIP },
+  async (t) => {
+    const rig = await openRig(t, { policy: { run_as: { '*': 'self' }, root_hooks: true } });
+    await rig.start();
+    const outside = t.testdir({ file: 'mine' });
+    const { prefix, environment } = launchAs(NOBODY, {});
+    const argv = [process.execPath, '--input-type=module', '-e', RACER];
+    const where = [rig.root, join(rig.root, '..', 'data'), outside];
+    const [program = '', ...rest] = [...prefix, ...argv, '--', ...where];
+    const racer = spawn(program, rest, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => racer.kill('SIGKILL'));
+    let said = '';
+    racer.stdout.on('data', (text: Buffer) => {
+      said += text.toString();
+    });
+    const until = performance.now() + 4000;
+    let version = 0;
+    while (version < 3 || performance.now() < until) {
+      version += 1;
+      const built = await rig.build(
+        'web',
+        `1.0.${version}`,
+        { ...WORKER, shared: ['data'] },
+        { 'd/f': `${version}`, 'data/x': '' },
+      );
+      await rig.controller.stage(built);
+      await rig.controller.activate(built);
+      t.equal(readFileSync(join(rig.home('web').current, 'd/f'), 'utf8'), `${version}`);
+    }
+    racer.kill('SIGTERM');
+    await once(racer, 'close');
+    const { rounds, done } = JSON.parse(said) as { rounds: number; done: string[] };
+    t.ok(rounds > 0, `${rounds} rounds during ${version} releases`);
+    t.strictSame(done, []);
+    t.strictSame(readdirSync(outside), ['file']);
+  },
+);
 
 function inGroup(group: number): string[] {
   return readdirSync('/proc').filter((pid) => {
