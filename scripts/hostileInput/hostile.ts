@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { Random } from '../random/random.ts';
 import { tryKnown, tryMutants } from './archives/run.ts';
+import { fuzzAgent, fuzzController } from './frames/run.ts';
 import { PLACES } from './names/run.ts';
 import { Part } from './part.ts';
 
@@ -19,6 +20,7 @@ const { values } = parseArgs({
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
 const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
 const agents = Number(values.agents);
+const frames = minutes === undefined ? Number(values.frames) : 1e9;
 const archives = minutes === undefined ? Number(values.archives) : Number.POSITIVE_INFINITY;
 
 const PARTS: Record<string, Record<string, (part: Part, random: Random) => Promise<void>>> = {
@@ -29,6 +31,10 @@ const PARTS: Record<string, Record<string, (part: Part, random: Random) => Promi
   names: Object.fromEntries(
     Object.entries(PLACES).map(([name, run]) => [name, (part: Part) => run(part, Number(values.every))]),
   ),
+  frames: {
+    'frames and requests to a controller': (part, random) => fuzzController(part, random, frames * 0.6),
+    'frames to an agent': (part, random) => fuzzAgent(part, random, frames * 0.4),
+  },
 };
 
 console.log(`seed ${seed}`);
