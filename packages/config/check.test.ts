@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -168,4 +168,25 @@ t.test('git repositories are looked at where they are', async (t) => {
   const far = await from('{ git: "git@example.com:a/b.git" }');
   t.strictSame(far.told, []);
   t.match(far.notes, [/^web: fleet.yaml was not looked at, git@example.com:a\/b.git is not on this machine/]);
+});
+
+t.test('secrets', async (t) => {
+  const dir = t.testdir({
+    open: 'x',
+    app: { 'fleet.yaml': FLEET.replace('server.js]', 'server.js, "${MODE}"]') },
+  });
+  const text = `${GOOD.replace('values: { PORT: 80 }', 'values: { PORT: 80, MODE: { secret: mood } }')}secrets:
+  mode: { file: ./open }
+`;
+  await writeFile(join(dir, 'controller.yaml'), text);
+  await chmod(join(dir, 'open'), 0o644);
+  const { problems } = await checkController(join(dir, 'controller.yaml'));
+  t.match(
+    problems.map(({ path, message }) => `${path}: ${message}`),
+    [
+      /values\.MODE\.secret: no such secret `mood`, did you mean `mode`\?$/,
+      /^secrets\.mode\.file: .*may be read by others \(mode 644\): chmod 600/,
+      /values\.MODE: is a secret, and stands in .* at run\.command\.2: anybody on the host can read it/,
+    ],
+  );
 });
