@@ -168,6 +168,7 @@ async function runController(file: string): Promise<void> {
       trust: changes,
       enrolment,
       startedAt: new Date(),
+      builds: describeBuildUser(buildUser),
       version: packageJson.version,
     },
     log,

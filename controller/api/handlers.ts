@@ -31,6 +31,8 @@ export interface Serving
   /** Null in development, where nothing is signed. */
   trust: TrustChanges | null;
   startedAt: Date;
+  /** Whom builds run as, in plain words. */
+  builds: string;
   version: string;
 }
 /** And what a handler needs of the API. */

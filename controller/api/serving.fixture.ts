@@ -36,6 +36,7 @@ export async function servingOf(t: Test, fleet: Fleet) {
     enrolment,
     trust,
     startedAt: new Date(),
+    builds: 'as nobody',
     version: '0.1.0',
   };
   return { deployer, store, enrolment, clock, serving };

@@ -61,7 +61,12 @@ export function status(served: Served): Handlers<'status.show'> {
         };
       });
       return {
-        controller: { version, startedAt: startedAt.toISOString(), signing: signingOf(served) },
+        controller: {
+          version,
+          startedAt: startedAt.toISOString(),
+          signing: signingOf(served),
+          builds: served.builds,
+        },
         services: await Promise.all(services),
       };
     },

@@ -98,7 +98,7 @@ t.test('status', async (t) => {
   const fake = await fakeFor(t);
   const host = { connected: true, state: 'running', balancer: 'visible', note: null } as const;
   const reply = {
-    controller: { version: '0.1.0', startedAt: ISO, signing: 'none' },
+    controller: { version: '0.1.0', startedAt: ISO, signing: 'none', builds: 'as ann' },
     services: [
       {
         service: 'segmenter',
@@ -153,6 +153,7 @@ worker test  not deployed
   next: fleet deploy worker -e test
 
 signing: none
+builds run as ann
 `,
   );
   t.strictSame(asked, { service: 'segmenter', environment: 'production' });

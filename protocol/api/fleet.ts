@@ -20,7 +20,12 @@ export const statusHost = z.strictObject({
 export const status = {
   query: z.strictObject({ service: serviceName.optional(), environment: environmentName.optional() }),
   reply: z.strictObject({
-    controller: z.strictObject({ version: z.string(), startedAt: z.string(), signing: z.string() }),
+    controller: z.strictObject({
+      version: z.string(),
+      startedAt: z.string(),
+      signing: z.string(),
+      builds: z.string(),
+    }),
     services: z.array(
       z.strictObject({
         service: serviceName,

@@ -72,6 +72,8 @@ export class LocalFleet {
       `root: ${this.rootOf(host)}`,
       'labels:',
       ...written,
+      // All of it is one person's, on one machine.
+      'policy: { run_as: { "*": self }, root_hooks: true }',
     ];
     writeFileSync(join(this.dir, `agent-${host}.yaml`), `${lines.join('\n')}\n`);
   }

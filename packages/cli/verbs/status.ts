@@ -35,6 +35,7 @@ export function define(command: Command, cli: Cli): void {
         cli.out.print('');
       }
       cli.out.print(`signing: ${status.controller.signing}`);
+      cli.out.print(`builds run ${oneLine(status.controller.builds)}`);
     });
   addExamples(command, ['fleet status', 'fleet status segmenter -e production --json']);
 }
