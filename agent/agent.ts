@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dial } from '@fleet/link/dial.ts';
 import type { Receive } from '@fleet/link/receiving.ts';
-import { openSession } from '@fleet/link/session.ts';
+import { openSession, type Session } from '@fleet/link/session.ts';
 import {
   AGENT_METHODS,
   type AgentMethods,
@@ -28,8 +28,11 @@ import { homeOf, listServices } from './releases/layout.ts';
 import { createReceiver } from './releases/receive.ts';
 import { sweepHome } from './releases/sweep.ts';
 import { reviveService } from './steps/revive.ts';
+import type { Certificate } from './trust/certificate.ts';
 
 const HELLO_MS = 10_000;
+/** How often it is asked whether half of the certificate's life is over. */
+const RENEWAL_MS = 10 * 60_000;
 /** How long a command that runs may take to end when the agent is stopped. */
 const PATIENCE_MS = 20_000;
 
@@ -44,6 +47,8 @@ export interface AgentOptions extends AgentData {
   host: Omit<Host, 'leaving'>;
   /** Where the controller takes agents. */
   controller: string;
+  /** Absent in development: the link is plain. */
+  certificate?: Certificate | undefined;
   log: Logger;
   /** Ends the agent. The services go on. */
   stop: AbortSignal;
@@ -80,13 +85,14 @@ export async function openAgent(host: Host, { labels, ...data }: AgentData): Pro
 
 /** Resolves when `stop` has fired and what was running has ended. */
 export async function runAgent(options: AgentOptions): Promise<void> {
-  const { controller, log, stop } = options;
+  const { controller, certificate, log, stop } = options;
   const leaving = new AbortController();
   const hangingUp = new AbortController();
   const host: Host = { ...options.host, leaving: leaving.signal };
   const { handlers, receive, commands, hello } = await openAgent(host, options);
   const dialling = dial({
     url: controller,
+    ...(certificate && { tls: certificate.tls }),
     log,
     signal: hangingUp.signal,
     async connect(socket) {
@@ -98,6 +104,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
         receive,
       });
       await session.ask('hello', await hello(), { timeoutMs: HELLO_MS });
+      if (certificate) keepRenewed(certificate, session, log);
       return session;
     },
   });
@@ -107,6 +114,18 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   await finish(commands, leaving);
   hangingUp.abort();
   await dialling;
+}
+
+/** While the session lasts. What goes wrong is tried again; where it is refused for good, the next dialling says so. */
+function keepRenewed(certificate: Certificate, session: Session<ControllerMethods>, log: Logger): void {
+  const look = () =>
+    certificate.renew(session).then(
+      (renewed) => renewed && log.info('the certificate of this host is renewed'),
+      (error: unknown) => log.warn({ err: error }, 'the certificate of this host could not be renewed'),
+    );
+  const looking = setInterval(look, RENEWAL_MS);
+  void session.closed.then(() => clearInterval(looking));
+  void look();
 }
 
 /** What an earlier life of the agent, or of the host, left behind. */

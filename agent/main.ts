@@ -16,10 +16,13 @@ import { endServices } from './steps/endServices.ts';
 import { endLeftovers } from './steps/leftovers.ts';
 import { supervisorFor } from './supervisors/kinds.ts';
 import { revive } from './supervisors/revive.ts';
+import { openCertificate } from './trust/certificate.ts';
 import { openTrust } from './trust/trust.ts';
 
 /** Resolves when the agent was asked to stop and has. Throws `bad_request`, `bad_config`, `data_in_use`. */
 export async function main(argv: string[]): Promise<void> {
+  // Loaded only where it is wanted: it is done once, and the agent runs for months.
+  if (argv[0] === 'join') return (await import('./join/main.ts')).main(argv.slice(1));
   const settings = await readSettings(argv);
   if (settings === 'help') {
     process.stdout.write(`${HELP}\n`);
@@ -77,6 +80,7 @@ export async function main(argv: string[]): Promise<void> {
     await runAgent({
       host,
       controller,
+      certificate: settings.joined && openCertificate(settings.joined, host.now),
       labels,
       epochs: data.epochs,
       journal: data.journal,

@@ -27,6 +27,7 @@ makeRepository(join(dir, 'segmenter'));
 const fleet = await LocalFleet.create({
   dir,
   outlives: flags.keep,
+  secure: true,
   hosts: HOSTS.map((host, index) => ({
     host,
     labels: { role: 'segmenter', environment: 'production', port: ports[index]! },
@@ -78,8 +79,14 @@ try {
 
 async function tour(): Promise<void> {
   title('A controller and three agents, each with its own root directory');
+  say('$ fleet init controller');
   say('$ fleet controller --config controller.yaml &');
-  for (const host of HOSTS) say(`$ fleet agent --config agent-${host}.yaml &`);
+  for (const host of HOSTS) {
+    say(
+      `$ fleet agent join "$(fleet token create --host ${host} --role segmenter …)" --config agent-${host}.yaml`,
+    );
+    say(`$ fleet agent --config agent-${host}.yaml &`);
+  }
   await fleet.start();
 
   title('Build 1.0.0 from a tag, and put it on three empty hosts');
@@ -136,7 +143,7 @@ function leave(): never {
   say(`The API is documented at   ${fleet.url}/docs`);
   say(`Configuration and logs     ${dir}\n`);
   say('Go on by hand:');
-  say(`  export FLEET_CONTROLLER=${fleet.url}`);
+  say(`  export FLEET_LOGIN=${join(dir, 'login.json')}`);
   say(`  alias fleet=${join(import.meta.dirname, '../packages/cli/bin/fleet.js')}`);
   say('  fleet status');
   say('  fleet deploy segmenter --ref main');

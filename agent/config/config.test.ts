@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { readSettings } from './config.ts';
 
+const ALL = { services: ['*'], run_as: {}, labels: {} };
+
 t.test('from the command line', async (t) => {
   t.equal(await readSettings(['-h']), 'help');
   t.strictSame(await readSettings(['--host', 'web-1', '--label', 'role=web', '--label', 'url=http://x']), {
@@ -10,15 +12,26 @@ t.test('from the command line', async (t) => {
     root: '/srv/fleet',
     data: '/srv/fleet/.agent',
     labels: { role: 'web', url: 'http://x' },
-    policy: { services: ['*'], run_as: {}, labels: {} },
+    joined: undefined,
     file: undefined,
+    policy: ALL,
     endServices: false,
   });
   t.match(await readSettings(['--host', 'web-1', '--root', 'here']), {
     root: join(process.cwd(), 'here'),
     data: join(process.cwd(), 'here/.agent'),
   });
-  await t.rejects(readSettings([]), { code: 'bad_request', message: /--host/ });
+  await t.rejects(readSettings([]), { code: 'not_enrolled', message: /joined no fleet/ });
+  await t.rejects(
+    readSettings(['--host', 'a', '--controller', 'ws://10.0.0.1:7300']),
+    { code: 'bad_config', message: /is plain, and not on this machine/ },
+    'only a controller on this machine is dialled in plain',
+  );
+  await t.rejects(
+    readSettings(['--host', 'a', '--controller', 'wss://10.0.0.1:7301']),
+    { code: 'not_enrolled' },
+    'without a certificate there is nobody to dial',
+  );
   await t.rejects(readSettings(['--hots', 'web-1']), { code: 'bad_request', message: /--hots/ });
   await t.rejects(readSettings(['--host', 'web-1', '--label', 'role']), {
     code: 'bad_request',
@@ -27,14 +40,14 @@ t.test('from the command line', async (t) => {
   await t.rejects(readSettings(['--host', '../up']), { code: 'bad_config', message: /^host: / });
   await t.rejects(readSettings(['--host', 'a', '--controller', 'http://x']), {
     code: 'bad_config',
-    message: /ws:/,
+    message: /like wss:/,
   });
 });
 
 t.test('from a file, whose paths are relative to it, and which the command line overrules', async (t) => {
   const directory = t.testdir({
     'agent.yaml':
-      'host: web-1\ncontroller: ws://10.0.0.1:7300/elsewhere\nroot: releases\ndata: /var/agent\nlabels: {role: web, port: "80"}\n' +
+      'host: web-1\ncontroller: ws://10.0.0.1:7300/elsewhere\ndevelopment: true\nroot: releases\ndata: /var/agent\nlabels: {role: web, port: "80"}\n' +
       'policy: {services: [web], run_as: {"*": app}, root_hooks: true, labels: {port: [80]}}\n',
     'wrong.yaml': 'host: web-1\nrott: releases\n',
   });
@@ -45,6 +58,7 @@ t.test('from a file, whose paths are relative to it, and which the command line 
     root: join(directory, 'releases'),
     data: '/var/agent',
     labels: { role: 'web', port: '80' },
+    joined: undefined,
     policy: { services: ['web'], run_as: { '*': 'app' }, root_hooks: true, labels: { port: ['80'] } },
     file,
     endServices: false,

@@ -1,15 +1,18 @@
 /** Who this host is and where its releases go: from agent.yaml, from the command line, or both. */
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type AgentConfig, agentConfig } from '@fleet/config/agent.ts';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import { type Joined, readJoined } from '../trust/joined.ts';
 
-export const HELP = `Usage: fleet agent --config agent.yaml
+export const HELP = `Usage: fleet agent [--config agent.yaml]
+       fleet agent join 'STRING' [--host NAME] [--config agent.yaml]
        fleet agent --host NAME [--controller URL] [--root DIR] [--data DIR] [--label NAME=VALUE ...]
        fleet agent --end-services (--config agent.yaml | --host NAME --root DIR)
 
-Runs on every host: dials the controller, takes releases, and starts, stops and checks services.
+Runs on every host: dials the controller, takes releases, and starts, stops and checks services. A host that has joined a
+fleet knows its name, its labels and where the controller is; --host, --controller and --label are for development.
 
   --config FILE        agent.yaml; the flags below go before what it says
   --host NAME          this host's name
@@ -24,6 +27,8 @@ FLEET_LOG sets how much is logged to stderr: error, warn, info (the default), de
 
 export interface AgentSettings {
   host: string;
+  /** Undefined in development: the link is plain, and nothing has to be signed. */
+  joined: Joined | undefined;
   /** With the path where agents connect. */
   controller: string;
   /** Absolute, as `data` is. */
@@ -36,34 +41,73 @@ export interface AgentSettings {
   endServices: boolean;
 }
 
-/** `help` where that was asked for. Throws `bad_request` for flags, `bad_config` for the file and for values. */
+/** `help` where that was asked for. Throws `bad_request` for flags, `bad_config` for the file and for values, `not_enrolled`. */
 export async function readSettings(argv: string[]): Promise<AgentSettings | 'help'> {
   const flags = parseFlags(argv);
   if (flags.help) return 'help';
+  const { config, file } = await readConfig(flags);
+  const joined = readJoined(join(config.data, 'trust'));
+  const host = joined?.host ?? config.host;
+  if (host === undefined)
+    throw new FleetError('not_enrolled', 'this host has joined no fleet, and has no name', {
+      next: 'fleet token create where the controller is, then fleet agent join on this host; in development, --host NAME',
+    });
+  if (joined !== undefined && (config.host ?? host) !== host)
+    throw new FleetError(
+      'bad_config',
+      `this host has joined as ${host}, and its configuration says ${config.host}`,
+      {
+        next: `take the host out of it; for another name: fleet hosts forget ${host}, then fleet agent join --again`,
+      },
+    );
+  const controller = agentUrl(config.controller ?? joined?.agents ?? 'ws://127.0.0.1:7300');
+  refusePlain(controller, joined !== undefined, config.development);
+  const { root, data, policy } = config;
+  const labels = joined?.labels ?? config.labels;
+  const endServices = flags['end-services'] ?? false;
+  return { host, joined, controller, root, data, labels, policy, file, endServices };
+}
+
+/** From the file and the flags, with absolute paths. */
+export async function readConfig(flags: ReturnType<typeof parseFlags>) {
   const written = flags.config === undefined ? {} : await readFileConfig(flags.config);
   const given = {
     ...written,
     ...defined({ host: flags.host, controller: flags.controller, root: flags.root, data: flags.data }),
     labels: { ...written.labels, ...labelsOf(flags.label ?? []) },
   };
-  if (given.host === undefined) throw badRequest('an agent needs --host NAME or --config FILE');
   const result = agentConfig.safeParse(given);
   if (!result.success) {
     const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
     throw new FleetError('bad_config', problems.join('\n'), { next: '`fleet agent --help` shows the form.' });
   }
-  const { host, controller, labels, policy } = result.data;
   const root = resolve(result.data.root);
   return {
-    host,
-    controller: agentUrl(controller),
-    root,
-    data: resolve(result.data.data ?? `${root}/.agent`),
-    labels,
-    policy,
+    config: { ...result.data, root, data: resolve(result.data.data ?? `${root}/.agent`) },
     file: flags.config,
-    endServices: flags['end-services'] ?? false,
   };
+}
+
+/** Whoever is between them could be the controller. */
+function refusePlain(controller: string, joined: boolean, development: boolean): void {
+  const { protocol, hostname } = new URL(controller);
+  if (protocol === 'wss:' && !joined)
+    throw new FleetError('not_enrolled', `${controller} takes hosts that have joined, and this one has not`, {
+      next: 'fleet token create where the controller is, then fleet agent join on this host',
+    });
+  if (protocol === 'wss:') return;
+  if (joined)
+    throw new FleetError(
+      'bad_config',
+      `this host has joined a fleet: it does not speak plain, as ${controller} would`,
+      {
+        next: 'take `controller` out of its configuration',
+      },
+    );
+  if (development || hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)) return;
+  throw new FleetError('bad_config', `${controller} is plain, and not on this machine`, {
+    next: 'join the fleet with fleet agent join; to try things out, write `development: true` in agent.yaml',
+  });
 }
 
 function parseFlags(argv: string[]) {

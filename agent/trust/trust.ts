@@ -2,7 +2,7 @@
  * What this host holds to, whatever a controller says: a root key that was pinned when it joined, the document of that key that
  * says who may sign, and the floors. Nothing here is ever lowered by a message.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { ControllerMethods, Request } from '@fleet/protocol/messages/methods.ts';
@@ -129,6 +129,17 @@ export function openTrust(folder: string, host: string): Trust {
   function write(name: string, document: unknown): void {
     writeGuarded(join(folder, name), `${JSON.stringify(document, null, 2)}\n`);
   }
+}
+
+/** When a host joins. To the same root key again, what it holds to is as hard to lower as by any message. */
+export function pinTrust(folder: string, root: string, trust: SignedTrust): void {
+  if (readGuarded(join(folder, FILES.root))?.trim() === root) {
+    openTrust(folder, 'this host').take(trust, []);
+    return;
+  }
+  rmSync(join(folder, FILES.floors), { force: true });
+  writeGuarded(join(folder, FILES.trust), `${JSON.stringify(trust, null, 2)}\n`);
+  writeGuarded(join(folder, FILES.root), `${root}\n`);
 }
 
 function statementsOf(floors: ReadonlyMap<string, SignedFloor>): Map<string, FloorStatement> {

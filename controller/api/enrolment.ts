@@ -1,4 +1,4 @@
-import { FleetError } from '@fleet/protocol/errors.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Enrolment } from '../enrol/enrolment.ts';
 import type { Handlers, Served } from './handlers.ts';
 
@@ -12,7 +12,7 @@ type Names =
   | 'agents.join'
   | 'agents.certify';
 
-export function enrolment({ enrolment }: Served): Handlers<Names> {
+export function enrolment({ enrolment, store }: Served): Handlers<Names> {
   const on = (): Enrolment => {
     if (enrolment !== undefined) return enrolment;
     throw new FleetError('not_initialised', 'this controller runs in development: hosts need not join', {
@@ -44,7 +44,23 @@ export function enrolment({ enrolment }: Served): Handlers<Names> {
         });
       return { revoked: true };
     },
-    'agents.join': ({ body }) => on().join(body),
+    // Routes with a proof of their own write down what they do themselves: of a token that was shown whole, never of a guess.
+    'agents.join': async ({ body, from }) => {
+      const { statement, key } = body.proof;
+      const row = { who: statement.host ?? 'a host', from, what: 'agents.join' };
+      const about = { token: statement.token, key };
+      try {
+        const reply = await on().join(body);
+        const details = { ...about, host: reply.host, state: reply.state };
+        await store.audit.append({ ...row, outcome: 'done', details });
+        return reply;
+      } catch (error) {
+        const { code, data } = asFleetError(error);
+        if (code === 'bad_token' && data.token !== undefined)
+          await store.audit.append({ ...row, outcome: 'refused', details: { ...about, code } });
+        throw error;
+      }
+    },
     'agents.certify': ({ body: { proof } }) => on().certify(proof),
   };
 }

@@ -9,6 +9,7 @@ export function hosts({
   store,
   agents,
   config,
+  enrolment,
 }: Served): Handlers<'hosts.list' | 'hosts.show' | 'hosts.forget' | 'logs.read'> {
   /** As far as somebody may see it. */
   const rowOf = (
@@ -34,11 +35,12 @@ export function hosts({
       if (record === undefined) throw unknownHost(host);
       return { ...rowOf(record, who), policy: agents.policyOf(host) ?? null };
     },
-    'hosts.forget': async ({ params: { host } }) => {
+    'hosts.forget': async ({ params: { host }, by }) => {
       if (agents.isConnected(host)) {
         throw new FleetError('name_in_use', `${host} is connected`, { next: 'stop its agent first' });
       }
-      const forgotten = await store.hosts.forget(host);
+      const ended = (await enrolment?.end(host, 'forgotten', by)) ?? false;
+      const forgotten = (await store.hosts.forget(host)) || ended;
       if (!forgotten) throw unknownHost(host);
       return { forgotten };
     },

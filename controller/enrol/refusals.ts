@@ -4,9 +4,15 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import { isBearer } from '@fleet/trust/bearer.ts';
 import type { IdentityRecord } from '../store/identities.ts';
 
-export function badToken(why: string, mend = '--role ROLE --environment ENVIRONMENT'): FleetError {
+/** `token`: its id, where the whole of it was shown. */
+export function badToken(
+  why: string,
+  mend = '--role ROLE --environment ENVIRONMENT',
+  token?: string,
+): FleetError {
   return new FleetError('bad_token', `this join token is not taken: ${why}`, {
     next: `where fleet is administered: fleet token create ${mend}`,
+    data: { ...(token && { token }) },
   });
 }
 
@@ -35,13 +41,14 @@ interface Shown {
 export function checkToken({ token, text, host, now }: Shown, known: IdentityRecord | undefined): JoinToken {
   if (token === undefined || !isBearer(text, token.hash)) throw badToken('it is none of this fleet');
   if (known !== undefined && known.token === token.id) return token;
-  const again = token.host === null ? undefined : `--host ${token.host}`;
-  if (token.revokedAt !== null) throw badToken(`it was revoked at ${token.revokedAt}`, again);
-  if (token.expiresAt <= now) throw badToken(`it expired at ${token.expiresAt}, and it is ${now} now`, again);
-  if (token.used >= token.uses)
-    throw badToken(token.uses === 1 ? 'it has been used' : `it has been used ${token.used} times`, again);
-  if (known !== undefined) throw badToken('this key has joined with another one', again);
-  if (token.host !== null && host !== null && token.host !== host)
-    throw badToken(`it is for ${token.host}, and this host says that it is ${host}`, `--host ${host}`);
+  const { host: forHost, used, uses, revokedAt, expiresAt, id } = token;
+  const refuse = (why: string, mend = forHost === null ? undefined : `--host ${forHost}`) =>
+    badToken(why, mend, id);
+  if (revokedAt !== null) throw refuse(`it was revoked at ${revokedAt}`);
+  if (expiresAt <= now) throw refuse(`it expired at ${expiresAt}, and it is ${now} now`);
+  if (used >= uses) throw refuse(uses === 1 ? 'it has been used' : `it has been used ${used} times`);
+  if (known !== undefined) throw refuse('this key has joined with another one');
+  if (forHost !== null && host !== null && forHost !== host)
+    throw refuse(`it is for ${forHost}, and this host says that it is ${host}`, `--host ${host}`);
   return token;
 }

@@ -1,6 +1,8 @@
 /** Hosts: every one that ever said hello, with what it said last. */
 import type { Labels } from '@fleet/protocol/words.ts';
+import type { Kysely } from 'kysely';
 import type { Db } from './open.ts';
+import type { Tables } from './tables.ts';
 
 export interface HostRecord {
   host: string;
@@ -62,8 +64,15 @@ export class Hosts {
       .execute();
   }
 
-  async forget(host: string): Promise<boolean> {
-    const gone = await this.#db.deleteFrom('hosts').where('host', '=', host).executeTakeFirst();
-    return Number(gone.numDeletedRows) > 0;
+  /** With where a rollback on it would go: whatever comes under this name later inherits nothing. */
+  forget(host: string): Promise<boolean> {
+    return this.#db.transaction().execute((trx) => forgetHost(trx, host));
   }
+}
+
+/** Whether it was known. */
+export async function forgetHost(trx: Kysely<Tables>, host: string): Promise<boolean> {
+  await trx.deleteFrom('rollback_points').where('host', '=', host).execute();
+  const gone = await trx.deleteFrom('hosts').where('host', '=', host).executeTakeFirstOrThrow();
+  return gone.numDeletedRows > 0n;
 }

@@ -2,6 +2,7 @@
 import type { IdentityRow, JoinToken } from '@fleet/protocol/api/enrolment.ts';
 import type { Labels } from '@fleet/protocol/words.ts';
 import type { Selectable } from 'kysely';
+import { forgetHost } from './hosts.ts';
 import { tokenOf } from './joinTokens.ts';
 import type { Db } from './open.ts';
 import type { Tables } from './tables.ts';
@@ -90,8 +91,7 @@ export class Identities {
           ended_by: null,
         })
         .execute();
-      await trx.deleteFrom('hosts').where('host', '=', made.host).execute();
-      await trx.deleteFrom('rollback_points').where('host', '=', made.host).execute();
+      await forgetHost(trx, made.host);
     });
   }
 

@@ -15,6 +15,8 @@ export const ROOT_KEY = 'fleet-root.key';
 export interface Made {
   folder: string;
   rootKey: string;
+  /** The authority's certificate, PEM. */
+  ca: string;
   caKeyId: string;
   rootKeyId: string;
 }
@@ -26,7 +28,7 @@ export function hasTrust(data: string): boolean {
 
 /**
  * Makes the authority, the controller's certificate, the release key, and the root key that says so. The document of trust is
- * written last: without it nothing was made, and the next try begins anew. Throws `bad_request` where there is a root key already.
+ * written last: without it nothing was made. Throws `bad_request` where there is a root key already.
  */
 export async function makeTrust(data: string, config: string, now: number): Promise<Made> {
   const folder = trustFolder(data);
@@ -55,5 +57,11 @@ export async function makeTrust(data: string, config: string, now: number): Prom
   write(TRUST_FILES.root, publicText(root.publicKey));
   writeGuarded(rootKey, privatePem(root.privateKey));
   write(TRUST_FILES.trust, `${JSON.stringify(signStatement(statement, root), null, 2)}\n`);
-  return { folder, rootKey, caKeyId: keyIdOf(ca.publicKey), rootKeyId: keyIdOf(root.publicKey) };
+  return {
+    folder,
+    rootKey,
+    ca: authority.pem,
+    caKeyId: keyIdOf(ca.publicKey),
+    rootKeyId: keyIdOf(root.publicKey),
+  };
 }

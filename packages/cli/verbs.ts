@@ -15,11 +15,7 @@ export interface VerbEntry {
 
 export const VERBS: Record<string, VerbEntry[]> = {
   'Set up': [
-    {
-      name: 'init',
-      summary: 'write commented configuration to start from',
-      load: () => import('./verbs/init.ts'),
-    },
+    { name: 'init', summary: 'write commented configuration to start from, and make a fleet’s keys' },
     {
       name: 'config',
       summary: 'check the configuration, print its JSON Schema',
@@ -33,7 +29,8 @@ export const VERBS: Record<string, VerbEntry[]> = {
     { name: 'logout', summary: 'forget the login', load: () => import('./verbs/logout.ts') },
     { name: 'whoami', summary: 'who the controller says you are', load: () => import('./verbs/whoami.ts') },
     { name: 'controller', summary: 'run the controller' },
-    { name: 'agent', summary: 'run the agent of this host' },
+    { name: 'token', summary: 'let hosts join', load: () => import('./verbs/token.ts') },
+    { name: 'agent', summary: 'join a fleet, or run the agent of this host' },
   ],
   Deploy: [
     { name: 'build', summary: 'build a version of a service', load: () => import('./verbs/build.ts') },

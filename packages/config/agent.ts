@@ -37,17 +37,27 @@ export const policyConfig = z.strictObject({
 export type PolicyConfig = z.infer<typeof policyConfig>;
 
 export const agentConfig = z.strictObject({
-  host: hostName.describe('This host’s name'),
+  host: hostName
+    .optional()
+    .describe('This host’s name, in development; one that has joined a fleet has it from there'),
   controller: z
     .string()
-    .regex(/^wss?:\/\/[^\s]+$/, 'like ws://127.0.0.1:7300')
-    .default('ws://127.0.0.1:7300')
-    .describe('Where the controller listens; the agent dials it'),
+    .regex(/^wss?:\/\/[^\s]+$/, 'like wss://10.0.0.1:7301')
+    .optional()
+    .describe(
+      'Where the controller takes agents; a host that has joined knows it from there. ws://127.0.0.1:7300 in development',
+    ),
+  development: z
+    .boolean()
+    .default(false)
+    .describe('A controller on another machine may be dialled in plain; one on this machine may always'),
   root: z.string().min(1).default('/srv/fleet').describe('Releases go to ROOT/SERVICE/releases/VERSION'),
   data: z.string().optional().describe('The agent’s own journal; ROOT/.agent without it'),
   labels: writtenLabels
     .default({})
-    .describe('role, environment, port: what environments select by and values come from'),
+    .describe(
+      'role, environment, port, in development; those of a host that has joined are its join token’s',
+    ),
   policy: policyConfig
     .prefault({})
     .describe('What this host lets be done on it, whatever the controller says'),

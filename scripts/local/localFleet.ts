@@ -1,10 +1,19 @@
 /** A whole fleet on this machine, each part a process of its own: for the quickstart, for trying things out, and for tests. */
+import { once } from 'node:events';
 import { globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { supervisorFor } from '@fleet/agent/supervisors/kinds.ts';
 import { wanted } from '@fleet/agent/supervisors/spec.ts';
+import { readLogin } from '@fleet/trust/login.ts';
+import { clientOptions } from '@fleet/trust/tls.ts';
 import { freePorts } from './ports.ts';
 import { FLEET, type Program, type Ran, runFleet, startProgram, waitUntil } from './program.ts';
+
+/** In the fleet's own folder: nobody's real login is touched. */
+const LOGIN = 'login.json';
 
 export interface LocalHost {
   host: string;
@@ -18,6 +27,8 @@ export interface LocalFleetOptions {
   hosts: LocalHost[];
   /** controller.yaml, less `listen`, which is given. */
   config: string;
+  /** With keys, certificates and tokens, as a fleet in earnest; without it, in development. */
+  secure?: boolean;
   env?: NodeJS.ProcessEnv;
   /** The fleet lives on when this process ends. */
   outlives?: boolean;
@@ -29,6 +40,7 @@ export class LocalFleet {
   readonly dir: string;
   readonly url: string;
   readonly #port: number;
+  readonly #secure: boolean;
   readonly #hosts: Map<string, LocalHost>;
   readonly #env: NodeJS.ProcessEnv;
   readonly #outlives: boolean | undefined;
@@ -39,21 +51,23 @@ export class LocalFleet {
   private constructor(options: LocalFleetOptions, port: number) {
     this.dir = options.dir;
     this.#port = port;
-    this.url = `http://127.0.0.1:${port}`;
+    this.#secure = options.secure ?? false;
+    this.url = `${this.#secure ? 'https' : 'http'}://127.0.0.1:${port}`;
     this.#hosts = new Map(options.hosts.map((host) => [host.host, host]));
     this.#outlives = options.outlives;
     this.#node = options.node ?? (() => []);
-    this.#env = { ...options.env, FLEET_CONTROLLER: this.url };
+    this.#env = { ...options.env, FLEET_CONTROLLER: this.url, FLEET_LOGIN: join(options.dir, LOGIN) };
   }
 
   /** Writes the configuration; starts nothing. */
   static async create(options: LocalFleetOptions): Promise<LocalFleet> {
-    const [port = 0] = await freePorts(1);
+    const [port = 0, agentsPort = 0] = await freePorts(2);
     const fleet = new LocalFleet(options, port);
     mkdirSync(join(options.dir, 'hosts'), { recursive: true });
+    const how = options.secure ? `listen_agents: 127.0.0.1:${agentsPort}` : 'development: true';
     writeFileSync(
       join(options.dir, 'controller.yaml'),
-      `listen: 127.0.0.1:${port}\ndevelopment: true\n${options.config}`,
+      `listen: 127.0.0.1:${port}\n${how}\n${options.config}`,
     );
     for (const host of options.hosts) fleet.#writeAgent(host);
     return fleet;
@@ -63,12 +77,22 @@ export class LocalFleet {
     return join(this.dir, 'hosts', host);
   }
 
-  #writeAgent({ host, labels, dials = this.#port }: LocalHost): void {
+  #writeAgent({ host, labels, dials }: LocalHost): void {
     mkdirSync(this.rootOf(host), { recursive: true });
+    if (this.#secure) {
+      // What else it is, it learns when it joins.
+      const lines = [
+        `root: ${this.rootOf(host)}`,
+        ...(dials === undefined ? [] : [`controller: wss://127.0.0.1:${dials}`]),
+        'policy: { run_as: { "*": self }, root_hooks: true }',
+      ];
+      writeFileSync(join(this.dir, `agent-${host}.yaml`), `${lines.join('\n')}\n`);
+      return;
+    }
     const written = Object.entries(labels).map(([name, value]) => `  ${name}: "${value}"`);
     const lines = [
       `host: ${host}`,
-      `controller: ws://127.0.0.1:${dials}`,
+      `controller: ws://127.0.0.1:${dials ?? this.#port}`,
       `root: ${this.rootOf(host)}`,
       'labels:',
       ...written,
@@ -79,7 +103,9 @@ export class LocalFleet {
   }
 
   async start(): Promise<void> {
+    if (this.#secure) await this.well(['init', 'controller']);
     await this.startController();
+    if (this.#secure) for (const host of this.#hosts.values()) await this.join(host);
     await Promise.all([...this.#hosts.keys()].map((host) => this.startAgent(host)));
   }
 
@@ -102,11 +128,44 @@ export class LocalFleet {
     await waitUntil('the controller answers', () => this.answers(), this.controller);
   }
 
+  /** As a person does it: a token where the fleet is administered, and its string on the host. */
+  async join({ host, labels }: LocalHost): Promise<void> {
+    const given = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
+    const { stdout } = await this.well(['token', 'create', '--host', host, ...given]);
+    await this.well(['agent', 'join', stdout.trim(), '--config', `agent-${host}.yaml`]);
+  }
+
+  /** `run`, held to exit status 0. */
+  async well(argv: string[]): Promise<Ran> {
+    const ran = await this.run(argv);
+    if (ran.code !== 0) throw new Error(`fleet ${argv.join(' ')} ended with ${ran.code}: ${ran.stderr}`);
+    return ran;
+  }
+
   async answers(): Promise<boolean> {
-    return fetch(`${this.url}/api/hosts`).then(
-      (response) => response.ok,
+    return this.get('/api/hosts').then(
+      () => true,
       () => false,
     );
+  }
+
+  /** What the API says there, as whoever ran `fleet init`. Throws where it says no. */
+  async get(path: string): Promise<unknown> {
+    if (!this.#secure) {
+      const response = await fetch(this.url + path);
+      if (response.ok) return response.json();
+      throw new Error(`${path} is answered with ${response.status}`);
+    }
+    const { token, ca } = readLogin(join(this.dir, LOGIN))!;
+    const asking = request(this.url + path, {
+      ...clientOptions({ ca }),
+      agent: false,
+      headers: { authorization: `Bearer ${token}` },
+    }).end();
+    const [response] = (await once(asking, 'response')) as [IncomingMessage];
+    const said = await json(response);
+    if (response.statusCode === 200) return said;
+    throw new Error(`${path} is answered with ${response.statusCode}: ${JSON.stringify(said)}`);
   }
 
   /** Started, and connected. */
@@ -124,9 +183,8 @@ export class LocalFleet {
   }
 
   async isConnected(host: string): Promise<boolean> {
-    const response = await fetch(`${this.url}/api/hosts`).catch(() => null);
-    if (response === null || !response.ok) return false;
-    const hosts = (await response.json()) as Array<{ host: string; connected: boolean }>;
+    const said = await this.get('/api/hosts').catch(() => []);
+    const hosts = said as Array<{ host: string; connected: boolean }>;
     return hosts.some((each) => each.host === host && each.connected);
   }
 

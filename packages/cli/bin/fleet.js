@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The one file that knows the programs: `fleet controller`, `fleet agent`, `fleet restore`, and the command line. Plain JavaScript that
+// The one file that knows the programs: `fleet controller`, `fleet agent`, `fleet init`, `fleet restore`, and the command line. Plain JavaScript that
 // an older Node can read, because there it must say what to do, or go on with the Node 24 that the checkout holds.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -28,7 +28,8 @@ else {
 async function start() {
   const daemon = { controller: '@fleet/controller/main.ts', agent: '@fleet/agent/main.ts' }[argv[0]];
   if (daemon && !process.execArgv.includes(LEAN)) goOnLean();
-  const program = daemon ?? { restore: '@fleet/controller/restore.ts' }[argv[0]];
+  const program =
+    daemon ?? { init: '@fleet/controller/init.ts', restore: '@fleet/controller/restore.ts' }[argv[0]];
   // In the user's own directory, never in /tmp: whoever can write the cache decides what runs.
   module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fleet'));
   const { main } = await import(program ?? '../main.ts');

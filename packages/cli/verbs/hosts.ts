@@ -1,3 +1,4 @@
+import type { IdentityRow } from '@fleet/protocol/api/enrolment.ts';
 import type { HostRow, HostShown } from '@fleet/protocol/api/fleet.ts';
 import type { Command } from 'commander';
 import type { Cli } from '../cli.ts';
@@ -46,11 +47,80 @@ export function define(command: Command, cli: Cli): void {
     'fleet hosts forget cubed-segmenter-c',
     'fleet hosts forget cubed-segmenter-c --json',
   ]);
+  const joining = command
+    .command('joined')
+    .description('Hosts that have joined, and those that wait for it.');
+  joining
+    .addOption(reach())
+    .addOption(json())
+    .action(async (options: Reporting) => {
+      const joined = await reachController(cli, options).call('identities.list', {});
+      if (options.json) return cli.out.print(encodeJson(joined));
+      for (const line of layOut(joined.map(identityOf))) cli.out.print(line);
+    });
+  addExamples(joining, ['fleet hosts joined', 'fleet hosts joined --json']);
+  const approving = command.command('approve').description('Let in a host that waits for it.');
+  approving
+    .argument('<host>')
+    .addOption(reach())
+    .addOption(json())
+    .action(async (host: string, options: Reporting) => {
+      const reply = await reachController(cli, options).call('hosts.approve', { params: { host } });
+      if (options.json) return cli.out.print(encodeJson(reply));
+      cli.out.print(`${host} is let in`);
+    });
+  addExamples(approving, [
+    'fleet hosts approve cubed-segmenter-c',
+    'fleet hosts approve cubed-segmenter-c --json',
+  ]);
+  const revoking = command.command('revoke').description('Cut off a host: its key opens nothing any more.');
+  revoking
+    .argument('<host>')
+    .addOption(reach())
+    .addOption(json())
+    .action(async (host: string, options: Reporting) => {
+      const reply = await reachController(cli, options).call('hosts.revoke', { params: { host } });
+      if (options.json) return cli.out.print(encodeJson(reply));
+      cli.out.print(`${host} is cut off; to let it join anew: fleet token create --host ${host}`);
+    });
+  addExamples(
+    revoking,
+    ['fleet hosts revoke cubed-segmenter-c', 'fleet hosts revoke cubed-segmenter-c --json'],
+    'Its connection ends at once. Its services go on: what runs there is still to be stopped.',
+  );
   addExamples(command, [
     'fleet hosts',
+    'fleet hosts joined',
+    'fleet hosts revoke cubed-segmenter-c',
     'fleet hosts show cubed-segmenter-a',
     'fleet hosts forget cubed-segmenter-c',
   ]);
+}
+
+function identityOf({
+  host,
+  state,
+  labels,
+  key,
+  joinedAt,
+  expiresAt,
+  endedAt,
+  endedBy,
+}: IdentityRow): string[] {
+  return [
+    host,
+    state,
+    Object.entries(labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' '),
+    `key ${key.slice(0, 16)}`,
+    `joined ${formatMoment(joinedAt)}`,
+    endedAt === null
+      ? expiresAt === null
+        ? ''
+        : `certificate until ${formatMoment(expiresAt)}`
+      : `${formatMoment(endedAt)} by ${endedBy}`,
+  ];
 }
 
 function rowOf(host: HostRow): string[] {
