@@ -1,5 +1,6 @@
 import type { Scope } from '@fleet/protocol/access.ts';
 import type { Release } from '@fleet/protocol/api/builds.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
 import { checkNames } from '../config/config.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import type { Handlers, Served } from './handlers.ts';
@@ -9,7 +10,7 @@ export function builds({
   deployer,
   store,
   config,
-}: Served): Handlers<'builds.start' | 'builds.show' | 'releases.list'> {
+}: Served): Handlers<'builds.start' | 'builds.show' | 'releases.list' | 'releases.push'> {
   /** `environment/host` of every host whose newest rollback point is of this version. */
   async function runs(service: string, who: Scope): Promise<Map<string, string[]>> {
     const where = new Map<string, string[]>();
@@ -32,6 +33,15 @@ export function builds({
       const artifact = version === null ? undefined : await store.artifacts.byVersion(service, version);
       const release = artifact === undefined ? null : releaseOf(artifact, await runs(service, who));
       return { build: id, state, built, release, error };
+    },
+    'releases.push': async ({ upload, who }) => {
+      const { artifact, added } = await deployer.receive(upload, (service) => {
+        if (isIn(who, { service, environment: null })) return;
+        throw new FleetError('forbidden', `${service} is out of the scope of ${who.name}`, {
+          next: 'ask somebody with the role admin for a token that reaches further',
+        });
+      });
+      return { release: releaseOf(artifact, await runs(artifact.service, who)), added };
     },
     'releases.list': async ({ query, who }) => {
       const artifacts = (await store.artifacts.list(query.service)).filter(({ service }) =>

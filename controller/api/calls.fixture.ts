@@ -109,6 +109,8 @@ export const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: O
   },
   'builds.show': { good: { path: '/api/builds/1' }, unknown: { path: '/api/builds/999' } },
   'releases.list': { good: { path: '/api/releases?service=segmenter' } },
+  // Takes no JSON: receive.test.ts says what it takes.
+  'releases.push': { good: { path: '/api/releases' } },
   'plans.make': {
     good: { path: '/api/plans', body: { service: 'segmenter', version: NEW } },
     unknown: { path: '/api/plans', body: { service: 'segmenter', version: '9.9.9' } },

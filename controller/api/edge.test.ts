@@ -40,6 +40,7 @@ const REACHED: Record<
   'builds.start': 'service',
   'builds.show': 'service',
   'releases.list': 'service',
+  'releases.push': 'own',
   'plans.make': 'place',
   'deployments.start': 'place',
   'deployments.rollback': 'place',

@@ -12,6 +12,8 @@ export interface Asked<N extends RouteName> {
   params: Params<N>;
   query: Query<N>;
   body: Body<N>;
+  /** Where a route takes something else than JSON. */
+  upload: AsyncIterable<Buffer>;
   /** Who asks, and their name. */
   who: Person;
   by: string;

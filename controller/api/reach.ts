@@ -59,6 +59,8 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
   'builds.show': async ({ who, params }, { store }) =>
     isIn(who, { service: (await store.builds.get(params.id)).service, environment: null }),
   'releases.list': ({ who, query }) => holds(who.services, query.service),
+  // What is sent says itself of which service it is: held against the scope by the handler.
+  'releases.push': everybody,
   'plans.make': placed,
   'deployments.start': placed,
   'deployments.rollback': placed,

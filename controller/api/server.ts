@@ -141,8 +141,10 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
     ...audit(served),
     ...trust(served),
   };
+  // The edge lets it through to the routes alone that take it, and it is read by them.
+  app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
   for (const [name, route] of Object.entries(ROUTES) as Array<[RouteName, Route]>) {
-    const { access, method, path, summary, params, query, body, reply } = route;
+    const { access, method, path, summary, params, query, body, takes, reply } = route;
     const schema = {
       summary,
       operationId: name,
@@ -155,13 +157,14 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
       method,
       url: path,
       schema,
-      config: { access, name },
+      config: { access, name, ...(takes && { takes }) },
       handler: async (request) => {
         // The validators of this very route made these: the table ties them to the handler, which the compiler cannot follow.
         const handler = handlers[name] as (asked: object) => Promise<unknown>;
-        const { params, query, body, ip: from } = request;
+        const { params, query, ip: from } = request;
+        const body = takes === undefined ? { body: request.body } : { upload: request.body };
         const who = edge.personOf(request);
-        const asked = { params, query, body, who, by: who.name, from } as Asked<RouteName>;
+        const asked = { params, query, ...body, who, by: who.name, from } as Asked<RouteName>;
         if (access !== 'key' && !(await isWithinReach(name, asked, served)))
           await edge.refuse(request, name, outOfReach(who), told(asked));
         return audited(served.store.audit, name, asked, () => handler(asked));

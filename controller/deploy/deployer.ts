@@ -12,6 +12,7 @@ import type { Deps } from './context.ts';
 import { decide, notWaiting, waitingFor } from './interrupted.ts';
 import { prepare, type Targeted, target } from './prepare.ts';
 import { previousGood } from './previous.ts';
+import { type Received, receiveRelease } from './receive.ts';
 import { type Builder, buildVersion, checkMayBuild, existing, type Wanted } from './resolve.ts';
 import { retryOf } from './retry.ts';
 import { says } from './step.ts';
@@ -202,6 +203,11 @@ export class Deployer {
       );
     });
     return id;
+  }
+
+  /** See `receiveRelease`. */
+  receive(stream: AsyncIterable<Buffer>, admit: (service: string) => void): Promise<Received> {
+    return receiveRelease(this.#builder, stream, admit);
   }
 
   /** Waits until everything under way has ended or parked. */

@@ -6,6 +6,7 @@ import {
   type IncomingMessage,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Readable } from 'node:stream';
 import {
   type BodyInput,
   BY_HEADER,
@@ -34,6 +35,8 @@ export interface Client {
   readonly controller: string;
   /** Throws the controller's own FleetError, or `controller_unreachable`. */
   call<N extends RouteName>(name: N, question: Question<N>): Promise<Reply<N>>;
+  /** Sends what a route takes that takes no JSON. */
+  upload(name: 'releases.push', content: Readable): Promise<Reply<'releases.push'>>;
   /** The event stream of one topic after an event's number. `signal` ends it. */
   openEvents(topic: string, after: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
 }
@@ -62,7 +65,7 @@ interface Message {
   method: string;
   path: string;
   headers?: Record<string, string>;
-  body?: string;
+  body?: string | Readable;
 }
 
 /** Throws `bad_request` for an address that is none, `unauthenticated` where nobody is logged in. */
@@ -92,10 +95,27 @@ export function createClient({
     throw fromBody(body);
   }
 
+  async function decode<N extends RouteName>(name: N, response: IncomingMessage): Promise<Reply<N>> {
+    const text = await readText(response).catch((error) => {
+      signal.throwIfAborted();
+      throw unanswered(base, error);
+    });
+    const decoded = ROUTES[name].reply.safeParse(parseJson(text, verbatim));
+    if (decoded.success) return decoded.data as Reply<N>;
+    throw new FleetError(
+      'bad_message',
+      `the controller's answer (${name}) is not one that this fleet understands`,
+      {
+        next: 'use the fleet program of the same version as the controller',
+        cause: decoded.error,
+      },
+    );
+  }
+
   return {
     controller: base,
     async call(name, question) {
-      const { method, reply } = ROUTES[name];
+      const { method } = ROUTES[name];
       const { params, query, body } = question as { params?: object; query?: object; body?: object };
       const message: Message = { method, path: fillPath(ROUTES[name].path, params) + queryString(query) };
       if (body) {
@@ -103,22 +123,15 @@ export function createClient({
         message.headers = { 'content-type': 'application/json' };
       }
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
-      const response = await ask(message, deadline);
-      const text = await readText(response).catch((error) => {
-        signal.throwIfAborted();
-        throw unanswered(base, error);
-      });
-      const decoded = reply.safeParse(parseJson(text, verbatim));
-      if (!decoded.success)
-        throw new FleetError(
-          'bad_message',
-          `the controller's answer (${name}) is not one that this fleet understands`,
-          {
-            next: 'use the fleet program of the same version as the controller',
-            cause: decoded.error,
-          },
-        );
-      return decoded.data as Reply<typeof name>;
+      return decode(name, await ask(message, deadline));
+    },
+    async upload(name, content) {
+      const { method, path, takes } = ROUTES[name];
+      // However long it takes: the controller ends what does not move.
+      return decode(
+        name,
+        await ask({ method, path, headers: { 'content-type': takes }, body: content }, signal),
+      );
     },
     async openEvents(topic, after, ends) {
       const headers = { accept: 'text/event-stream', 'last-event-id': String(after) };
@@ -154,7 +167,7 @@ function inPlain(by: string): Send {
     );
 }
 
-function answered(request: ClientRequest, body: string | undefined): Promise<IncomingMessage> {
+function answered(request: ClientRequest, body: Message['body']): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.on('error', reject);
     request.once('response', (response) => {
@@ -162,7 +175,8 @@ function answered(request: ClientRequest, body: string | undefined): Promise<Inc
       response.on('error', () => {});
       resolve(response);
     });
-    request.end(body);
+    if (typeof body === 'object') body.on('error', reject).pipe(request);
+    else request.end(body);
   });
 }
 

@@ -35,6 +35,11 @@ export const VERBS: Record<string, VerbEntry[]> = {
   Deploy: [
     { name: 'build', summary: 'build a version of a service', load: () => import('./verbs/build.ts') },
     {
+      name: 'push',
+      summary: 'bring a release that this machine has built and signed',
+      load: () => import('./verbs/push.ts'),
+    },
+    {
       name: 'plan',
       summary: 'show what a deployment would do, and do nothing',
       load: () => import('./verbs/plan.ts'),

@@ -37,3 +37,8 @@ export const buildState = {
   }),
 };
 export const list = { query: z.strictObject({ service: serviceName.optional() }), reply: z.array(release) };
+/** The file of `fleet build --sign-key`. `added`: false where it was there already. */
+export const push = {
+  takes: 'application/octet-stream',
+  reply: z.strictObject({ release, added: z.boolean() }),
+};

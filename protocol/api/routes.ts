@@ -21,6 +21,8 @@ export interface Route {
   params?: z.ZodType;
   query?: z.ZodType;
   body?: z.ZodType;
+  /** The content type of a body that is no JSON: it is read as it comes. */
+  takes?: string;
   reply: z.ZodType;
 }
 
@@ -136,6 +138,13 @@ export const ROUTES = {
     path: '/api/releases',
     summary: 'Versions that have been built',
     ...builds.list,
+  },
+  'releases.push': {
+    access: 'deployer',
+    method: 'POST',
+    path: '/api/releases',
+    summary: 'Bring a release that another machine has built and signed',
+    ...builds.push,
   },
   'plans.make': {
     access: 'viewer',

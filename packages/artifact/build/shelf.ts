@@ -32,13 +32,13 @@ export async function shelve(
   packed: string,
   manifest: Manifest,
   artifacts: string,
-  job: Job,
+  { dir }: Pick<Job, 'dir'>,
 ): Promise<Shelved> {
   const folder = join(artifacts, manifest.service);
   await mkdir(folder, { recursive: true });
   const artifactPath = join(folder, `${manifest.version}.${ENDING[manifest.artifact.compression]}`);
   const manifestPath = join(folder, `${manifest.version}.manifest.json`);
-  const written = join(job.dir, 'manifest.json');
+  const written = join(dir, 'manifest.json');
   const file = await open(written, 'wx', 0o644);
   try {
     await file.writeFile(encodeManifest(manifest));

@@ -10,19 +10,28 @@ import { encodeJson, oneLine } from '../print/escape.ts';
 import { createNarrator } from '../print/steps.ts';
 import { reachController } from '../reach.ts';
 
-type Options = Reporting & { ref?: string; version?: string };
+type Options = Reporting & { ref?: string; version?: string; signKey?: string; out: string };
 
 export function define(command: Command, cli: Cli): void {
   command
     .argument('<service>')
     .option('--ref <ref>', 'a branch, tag or commit (default: the one in controller.yaml)')
     .option('--version <version>', 'its name (default: the tag, or time and short commit)')
+    .option(
+      '--sign-key <file>',
+      'build the folder that you are in, on this machine, and sign it with this key',
+    )
+    .option('--out <folder>', 'where that goes, as SERVICE-VERSION.fleet', '.')
     .addOption(reach())
     .addOption(json('print the build as one JSON document; the progress goes to stderr'))
     .action((service: string, options: Options) => build(cli, service, options));
   addExamples(
     command,
-    ['fleet build segmenter', 'fleet build segmenter --ref rc/2026-11 --version 1.5.0-rc1'],
+    [
+      'fleet build segmenter',
+      'fleet build segmenter --ref rc/2026-11 --version 1.5.0-rc1',
+      'fleet build segmenter --version 1.5.0 --sign-key release.key --out dist',
+    ],
     `What has been built from the same source is not built again. Nothing is deployed.
 
 Exit status: 0 the version is there, 1 build command or package test failed, 2 wrong use or configuration,
@@ -31,6 +40,8 @@ Exit status: 0 the version is there, 1 build command or package test failed, 2 w
 }
 
 async function build(cli: Cli, service: string, options: Options): Promise<void> {
+  const { signKey } = options;
+  if (signKey !== undefined) return buildAndSign(cli, service, { ...options, signKey });
   const client = reachController(cli, options);
   const { build: id } = await client.call('builds.start', {
     body: { service, ref: options.ref, version: options.version },
@@ -49,6 +60,21 @@ async function build(cli: Cli, service: string, options: Options): Promise<void>
   if (options.json) cli.out.print(encodeJson(ended));
   if (ended.state === 'failed') throw failureOf(ended.error, service);
   if (!options.json && ended.release) printRelease(cli, ended.release);
+}
+
+async function buildAndSign(
+  cli: Cli,
+  service: string,
+  { json, ...options }: Options & { signKey: string },
+): Promise<void> {
+  const channel = json ? cli.err : cli.out;
+  const { buildHere } = await import('../buildHere.ts');
+  const note = (text: string) => channel.print(oneLine(text));
+  const { file, manifest } = await buildHere({ service, ...options, note, signal: cli.stopped });
+  const { version, identity, artifact } = manifest;
+  if (json) return cli.out.print(encodeJson({ service, version, identity, size: artifact.size, file }));
+  cli.out.print(`${service} ${version}: ${formatBytes(artifact.size)}, built here and signed`);
+  cli.out.print(`next: fleet push ${file}`);
 }
 
 async function watchBuild(cli: Cli, client: Client, id: number, { json }: Options): Promise<void> {
