@@ -112,7 +112,7 @@ environments:
   }
 
   /** Why it is not well; undefined where both programs live, and what they do for others goes on. */
-  async complaint(): Promise<string | undefined> {
+  async complaint(version = VERSION): Promise<string | undefined> {
     for (const program of [this.fleet.controller, ...this.fleet.agents.values()])
       if (program?.running() !== true)
         return `a program has ended: ${program && readFileSync(program.log, 'utf8').slice(-2000)}`;
@@ -121,7 +121,7 @@ environments:
       services: Array<{ hosts: Array<{ host: string; connected: boolean; running: string; state: string }> }>;
     };
     const host = services[0]?.hosts.find((each) => each.host === HOST);
-    if (host?.connected !== true || host.running !== VERSION || host.state !== 'running')
+    if (host?.connected !== true || host.running !== version || host.state !== 'running')
       return `${HOST} is ${JSON.stringify(host)}`;
     return undefined;
   }
