@@ -2,8 +2,6 @@
 import type { AuditFault, AuditHead, AuditRow } from '@fleet/protocol/api/audit.ts';
 import { type Audit, auditHash, NO_ROWS } from '../store/audit.ts';
 
-const PAGE = 1000;
-
 /**
  * `noted`: a row's number and hash that somebody has kept elsewhere. Whoever can write into the database can also make all the
  * hashes anew; only what lies elsewhere tells that.
@@ -11,6 +9,8 @@ const PAGE = 1000;
 export async function verifyAudit(
   audit: Audit,
   noted?: AuditHead,
+  /** Rows that are held in memory at a time. */
+  page = 1000,
 ): Promise<{ rows: number; head: AuditHead; fault: AuditFault | null }> {
   // First: what is appended meanwhile comes after it.
   const head = await audit.head();
@@ -18,8 +18,8 @@ export async function verifyAudit(
   let rows = 0;
   const fault = (seq: number, message: string) => ({ rows, head, fault: { seq, message } });
   for (;;) {
-    const page = await audit.after(last.seq, PAGE);
-    for (const row of page) {
+    const read = await audit.after(last.seq, page);
+    for (const row of read) {
       const wrong = wrongWith(row, last) ?? (row.seq === noted?.seq ? unlike(row, noted) : undefined);
       if (wrong) return fault(wrong.seq, wrong.message);
       last = { seq: row.seq, hash: row.hash };
@@ -27,7 +27,7 @@ export async function verifyAudit(
       if (row.seq === head.seq && row.hash !== head.hash)
         return fault(row.seq, `row ${row.seq} is not the one that was written last`);
     }
-    if (page.length < PAGE) break;
+    if (read.length < page) break;
   }
   if (last.seq < head.seq)
     return fault(last.seq + 1, `row ${last.seq + 1} is missing: ${head.seq} rows were written`);
