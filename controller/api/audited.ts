@@ -1,9 +1,8 @@
 /** Every change is written down before it is done, and again how it ended. */
 import { ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
 import { asFleetError } from '@fleet/protocol/errors.ts';
-import type { Audit } from '../store/audit.ts';
 import { isStoreFault } from '../store/faults.ts';
-import type { Asked } from './handlers.ts';
+import type { Asked, Served } from './handlers.ts';
 
 /** What is told of a request and of its answer: names and numbers. Nothing else, so that nothing secret ever is. */
 const TOLD = [
@@ -34,14 +33,14 @@ export function isChange({ method, access }: Route): boolean {
 }
 
 export async function audited<N extends RouteName, R>(
-  audit: Audit,
+  { store: { audit }, secrets }: Pick<Served, 'store' | 'secrets'>,
   name: N,
   asked: Asked<N>,
   work: () => Promise<R>,
 ): Promise<R> {
   if (!isChange(ROUTES[name])) return work();
   const row = { who: asked.who.name, from: asked.from, what: name };
-  const { seq } = await audit.append({ ...row, outcome: 'asked', details: told(asked) });
+  const { seq } = await audit.append({ ...row, outcome: 'asked', details: told(asked, secrets) });
   /** What was done is done, also where there is no room to say so: that it was asked for is on disk. */
   const say = (outcome: 'done' | 'failed', details: object) =>
     audit.append({ ...row, outcome, details: { asked: seq, ...details } }).catch((error: unknown) => {
@@ -58,9 +57,12 @@ export async function audited<N extends RouteName, R>(
   return reply;
 }
 
-/** What a request is about. */
-export function told({ params, body }: { params: unknown; body: unknown }): Record<string, unknown> {
-  return pick({ ...(body ?? {}), ...(params ?? {}) });
+/** What a request is about; somebody may write a secret into a reason. */
+export function told(
+  { params, body }: { params: unknown; body: unknown },
+  { known }: Served['secrets'],
+): Record<string, unknown> {
+  return known.all(pick({ ...(body ?? {}), ...(params ?? {}) }));
 }
 
 function pick(said: object): Record<string, unknown> {

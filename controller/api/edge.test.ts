@@ -478,6 +478,19 @@ t.test('a token is nowhere but with whom it was given to', async (t) => {
   t.match(await store.tokens.list(), [{ name: 'admin-1' }, { name: 'ann', lastUsed: String }]);
 });
 
+t.test('a secret that somebody writes into a reason is not in the audit log', async (t) => {
+  const on = await scene(t);
+  const { store, deps } = await on.fleet.controller();
+  deps.secrets.known.learn('database', 'correct-horse-battery');
+  const body = { why: 'the password is correct-horse-battery' };
+  const headers = bearer(await on.give('deployer'));
+  const path = '/api/deployments/1/abort';
+  t.equal(codeOf((await ask(on.port, { method: 'POST', path, body, headers })).json), 'not_running');
+  const rows = await store.audit.list({ limit: 10 });
+  t.match(rows, [{ outcome: 'failed' }, { outcome: 'asked', details: { id: 1, why: /^the password is / } }]);
+  t.notMatch(JSON.stringify(rows), 'correct-horse-battery');
+});
+
 t.test('the last use is noted within a minute, and at most that often', async (t) => {
   const on = await scene(t);
   const { store } = await on.fleet.controller();

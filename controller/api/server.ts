@@ -166,8 +166,8 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
         const who = edge.personOf(request);
         const asked = { params, query, ...body, who, by: who.name, from } as Asked<RouteName>;
         if (access !== 'key' && !(await isWithinReach(name, asked, served)))
-          await edge.refuse(request, name, outOfReach(who), told(asked));
-        return audited(served.store.audit, name, asked, () => handler(asked));
+          await edge.refuse(request, name, outOfReach(who), told(asked, served.secrets));
+        return audited(served, name, asked, () => handler(asked));
       },
     });
   }

@@ -4,6 +4,7 @@ import { keyIdOf, publicKeyFrom } from '@fleet/trust/keys.ts';
 import type { TrustChanges } from '../signing/changes.ts';
 import type { FloorRecord } from '../store/floors.ts';
 import type { Handlers, Served } from './handlers.ts';
+import { isIn } from './reach.ts';
 
 type Routes = 'trust.show' | 'trust.key' | 'trust.replace' | 'floors.list' | 'floors.set' | 'signatures.add';
 
@@ -23,9 +24,11 @@ export function trust(served: Served): Handlers<Routes> {
     return mine;
   };
   return {
-    'trust.show': async () => {
+    'trust.show': async ({ who }) => {
       const { signing } = changes();
-      const unsigned = await changes().unsigned();
+      const unsigned = (await changes().unsigned()).filter(({ service }) =>
+        isIn(who, { service, environment: null }),
+      );
       return {
         root: keyIdOf(publicKeyFrom(signing.root)),
         trust: signing.trust(),
@@ -38,7 +41,10 @@ export function trust(served: Served): Handlers<Routes> {
       const { serial, level } = body.trust.statement;
       return { serial, level, ...told };
     },
-    'floors.list': async () => (await store.floors.list()).map(floorOf),
+    'floors.list': async ({ who }) =>
+      (await store.floors.list())
+        .map(floorOf)
+        .filter(({ service }) => isIn(who, { service, environment: null })),
     'floors.set': async ({ body: { why, ...wanted }, by }) => {
       const said = { why, by, at: new Date(now()).toISOString() };
       const { floor, ...told } = await inTurn(() => changes().setFloor(wanted, said));
