@@ -24,12 +24,12 @@ export interface Authority {
   issueAgent(host: string, publicKey: string): Promise<string>;
 }
 
-/** PEM of a new authority's certificate. `now`: milliseconds since 1970. */
-export async function makeAuthority(keys: KeyPair, now: number): Promise<string> {
+/** PEM of a new authority's certificate, under its `name`. `now`: milliseconds since 1970. */
+export async function makeAuthority(keys: KeyPair, now: number, name = CA_NAME): Promise<string> {
   const imported = await importPair(keys);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(),
-    name: CA_NAME,
+    name,
     notBefore: new Date(now - EARLIER_MS),
     notAfter: new Date(now + CA_MS),
     signingAlgorithm: ALGORITHM,
