@@ -4,10 +4,12 @@ import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -24,6 +26,7 @@ import { rush } from './pace.ts';
 import { pack } from './pack.ts';
 import { takeOver } from './takeOver.ts';
 import { unpack } from './unpack.ts';
+import { writeRelease } from './unpackArchive.ts';
 
 t.setTimeout(300_000);
 
@@ -101,6 +104,17 @@ t.test('what is refused leaves nothing, and nobody', { skip: SKIP }, async (t) =
   });
   t.strictSame(readdirSync(staging), ['artifact']);
   t.strictSame(standingIn(into), []);
+});
+
+t.test('an archive that is refused at its last byte has not been written at its first', async (t) => {
+  const { artifact, manifest, into } = await packed(t, { a: 'hello\n', b: 'world\n' });
+  const last = { ...manifest.files.at(-1)!, sha256: '0'.repeat(64) };
+  const other = { ...manifest, files: [...manifest.files.slice(0, -1), last] } as Manifest;
+  mkdirSync(into);
+  const fd = openSync(artifact, 'r');
+  t.teardown(() => closeSync(fd));
+  await t.rejects(writeRelease(fd, other, into), { message: /"b" has other content/ });
+  t.strictSame(readdirSync(into), []);
 });
 
 /** What somebody might do who took over the process that unpacks. */
