@@ -53,25 +53,33 @@ export async function guard(t: Test, fleet: Fleet, server: Server = createServer
         expires: expires === undefined ? new Date(clock.now + HOUR_MS).toISOString() : expires,
         by: 'the test',
       }),
-    state: () => hashOf(fleet.database),
+    state: watchRows(t, fleet.database),
   };
 }
 
-function hashOf(file: string): string {
+/** A hash over a database: every row but what refusals may write, and when somebody was last seen. Made anew where somebody has written. */
+export function watchRows(t: Test, file: string): () => string {
   const database = new Database(file, { readonly: true });
-  try {
-    const tables = database
-      .prepare("select name from sqlite_schema where type = 'table' order by name")
-      .all();
-    const hash = createHash('sha256');
-    for (const { name } of tables as Array<{ name: string }>) {
-      if (name === 'audit') continue;
-      const rows = database.prepare(`select * from "${name}"`).all() as Array<Record<string, unknown>>;
-      for (const { last_used: _, ...row } of rows)
-        if (row.key !== 'audit_head') hash.update(`${name} ${JSON.stringify(row)}\n`);
-    }
-    return hash.digest('hex');
-  } finally {
-    database.close();
+  t.teardown(() => database.close());
+  const versionOf = () => database.pragma('data_version', { simple: true });
+  let version: unknown;
+  let hash = '';
+  return () => {
+    const now = versionOf();
+    if (now !== version) hash = hashOf(database);
+    version = now;
+    return hash;
+  };
+}
+
+function hashOf(database: Database.Database): string {
+  const tables = database.prepare("select name from sqlite_schema where type = 'table' order by name").all();
+  const hash = createHash('sha256');
+  for (const { name } of tables as Array<{ name: string }>) {
+    if (name === 'audit') continue;
+    const rows = database.prepare(`select * from "${name}"`).all() as Array<Record<string, unknown>>;
+    for (const { last_used: _, last_seen: __, ...row } of rows)
+      if (row.key !== 'audit_head') hash.update(`${name} ${JSON.stringify(row)}\n`);
   }
+  return hash.digest('hex');
 }

@@ -76,7 +76,8 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
   'trust.key': wholeFleet,
   'trust.replace': wholeFleet,
   'floors.list': everybody,
-  'floors.set': ({ who, body }) => isIn(who, { service: body.service, environment: null }),
+  // It holds wherever the service runs.
+  'floors.set': ({ who, body }) => who.environments === null && holds(who.services, body.service),
   'signatures.add': ({ who, body }) =>
     body.signed.every(({ statement }) => isIn(who, { service: statement.service, environment: null })),
   'backups.start': wholeFleet,

@@ -6,17 +6,19 @@ import type { Test } from 'tap';
 import { Backups } from '../backup/backups.ts';
 import type { Fleet } from '../deploy/fleet.fixture.ts';
 import { enrolmentIn } from '../enrol/enrolment.fixture.ts';
+import type { EnrolmentOptions } from '../enrol/enrolment.ts';
 import { TrustChanges } from '../signing/changes.ts';
 import { signShelf } from '../signing/shelf.ts';
 import { openSigning } from '../signing/signing.ts';
 import { joining, KEYS } from './calls.fixture.ts';
 import type { Serving } from './handlers.ts';
 
-export async function servingOf(t: Test, fleet: Fleet) {
+export async function servingOf(t: Test, fleet: Fleet, more: Partial<EnrolmentOptions> = {}) {
   const { deployer, deps, store } = await fleet.controller();
   const backups = new Backups({ store, balancers: t.testdir(), version: '0.1.0' });
   t.teardown(() => backups.idle());
-  const { enrolment, clock } = await enrolmentIn(mkdtempSync(join(t.testdir(), 'enrol-')), store);
+  const folder = mkdtempSync(join(t.testdir(), 'enrol-'));
+  const { enrolment, clock, trust: own } = await enrolmentIn(folder, store, more);
   const data = mkdtempSync(join(tmpdir(), 'fleet-keys-'));
   t.teardown(() => rmSync(data, { recursive: true }));
   KEYS.write(data);
@@ -39,5 +41,5 @@ export async function servingOf(t: Test, fleet: Fleet) {
     builds: 'as nobody',
     version: '0.1.0',
   };
-  return { deployer, store, enrolment, clock, serving };
+  return { deployer, store, enrolment, clock, serving, own, folders: [folder, data] };
 }

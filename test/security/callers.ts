@@ -1,0 +1,190 @@
+/** Everybody who may come to a controller's endpoints: with which certificate, with which token, and what is theirs by right. */
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ConnectionOptions, connect, createSecureContext } from 'node:tls';
+import { ROLES, type Role, type Scope } from '@fleet/protocol/access.ts';
+import { makeBearer } from '@fleet/trust/bearer.ts';
+import { type KeyPair, keyPairFrom, makeTlsKey, privatePem, publicText } from '@fleet/trust/keys.ts';
+import { clientOptions } from '@fleet/trust/tls.ts';
+import * as x509 from '@peculiar/x509';
+import { joinBody, tokenOf } from '../../controller/enrol/enrolment.fixture.ts';
+import { giveToken } from '../../controller/people/people.ts';
+import { type Authority, makeAuthority, openAuthority } from '../../controller/trust/authority.ts';
+import type { Shown } from './asking.ts';
+import type { Controller } from './controller.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const ELSEWHERE: Scope = { services: ['other'], environments: ['other'] };
+
+export interface Caller extends Shown {
+  /** The host that it says it is, and the one that its certificate makes it. */
+  says: string;
+  host: string | null;
+  /** Its certificate is of this fleet's authority and holds: what is left to ask is whose it is. */
+  certified: boolean;
+  /** What its token gives, and of which services and environments. */
+  role: Role | null;
+  scope: Partial<Scope>;
+  /** What a route with a proof of its own asks for. */
+  proves: boolean;
+}
+
+export async function everybody(on: Controller): Promise<Record<string, Caller>> {
+  const { trust, enrolment, store } = on;
+  const file = (name: string) => readFileSync(join(on.keys, name), 'utf8');
+  const authorityAt = (at: number) =>
+    openAuthority(keyPairFrom(file('ca.key'), 'ca.key'), trust.authority.pem, () => at);
+  const plain = clientOptions({ ca: trust.authority.pem });
+  const nobody: Caller = {
+    ...{ tls: plain, headers: {}, says: 'joined', host: null },
+    ...{ certified: false, role: null, scope: {}, proves: false },
+  };
+  const certified = async (authority: Authority, name: string, keys: KeyPair, more: Partial<Caller> = {}) => {
+    const cert = await authority.issueAgent(name, publicText(keys.publicKey));
+    return { ...nobody, tls: { ...plain, cert, key: privatePem(keys.privateKey) }, ...more };
+  };
+  const joins = async (name: string, wishes: Parameters<typeof tokenOf>[1] = {}): Promise<KeyPair> => {
+    const keys = makeTlsKey();
+    await enrolment.join(joinBody(await tokenOf(enrolment, wishes), name, keys));
+    return keys;
+  };
+
+  const [joined, other, revoked, resumed, forgotten, waiting] = [
+    await joins('joined'),
+    await joins('other'),
+    await joins('revoked'),
+    await joins('resumed'),
+    await joins('forgotten'),
+    await joins('waiting', { approve: true }),
+  ];
+  const foreign = makeTlsKey();
+  const elsewhere = await openAuthority(foreign, await makeAuthority(foreign, Date.now()), Date.now);
+  const ours = { certified: true };
+  const before = await certified(trust.authority, 'resumed', resumed, ours);
+  const session = await sessionOf(on.ports.agents, before.tls);
+  await enrolment.end('revoked', 'revoked', 'the test');
+  await enrolment.end('resumed', 'revoked', 'the test');
+  await enrolment.end('forgotten', 'forgotten', 'the test');
+
+  const good = await certified(trust.authority, 'joined', joined, { ...ours, host: 'joined' });
+  const byCertificate: Record<string, Caller> = {
+    'nobody, with no certificate and no token': nobody,
+    'a certificate of another authority of the same name': await certified(elsewhere, 'joined', joined),
+    'a certificate that it signed itself': { ...nobody, tls: { ...plain, ...(await selfSigned('joined')) } },
+    'an expired certificate': await certified(await authorityAt(Date.now() - 8 * DAY_MS), 'joined', joined),
+    'the certificate of a revoked host': await certified(trust.authority, 'revoked', revoked, ours),
+    'a session from before the host was revoked': { ...before, tls: { ...before.tls, session } },
+    'the certificate of a forgotten host': await certified(trust.authority, 'forgotten', forgotten, ours),
+    'the certificate of a host that waits to be let in': await certified(
+      trust.authority,
+      'waiting',
+      waiting,
+      ours,
+    ),
+    'a certificate for a key that never joined': await certified(
+      trust.authority,
+      'joined',
+      makeTlsKey(),
+      ours,
+    ),
+    'a certificate with another name than its key has': await certified(
+      trust.authority,
+      'joined',
+      other,
+      ours,
+    ),
+    'the certificate of the controller itself': {
+      ...nobody,
+      tls: { ...plain, cert: file('controller.pem'), key: file('controller.key') },
+    },
+    'the certificate of another host': await certified(trust.authority, 'other', other, {
+      ...ours,
+      host: 'other',
+    }),
+    'an agent': good,
+  };
+
+  const bearer = (token: string, more: Partial<Caller> = {}): Caller => ({
+    ...nobody,
+    headers: { authorization: `Bearer ${token}` },
+    ...more,
+  });
+  const give = (name: string, role: Role, scope: Partial<Scope> = {}, expires: string | null = null) =>
+    giveToken(store.tokens, { ...scope, name, role, expires, by: 'the test' });
+  const gone = await give('gone', 'admin');
+  await store.tokens.revoke('gone');
+  const right = await give('right', 'admin');
+  await give('ann', 'viewer');
+  const byToken: Record<string, Caller> = {
+    'a token that is none': bearer('secret'),
+    'a token of nobody': bearer(makeBearer('fleet').text),
+    'the id of a token with another secret': bearer(`${right.slice(0, 23)}${'A'.repeat(43)}`),
+    'an expired token': bearer(await give('late', 'admin', {}, new Date(Date.now() - 1).toISOString())),
+    'a revoked token': bearer(gone),
+    'a join token': bearer(await tokenOf(enrolment)),
+    'an admin of another service': bearer(
+      await give('elsewhere', 'admin', { services: ELSEWHERE.services }),
+      {
+        ...{ role: 'admin', scope: { services: ELSEWHERE.services } },
+      },
+    ),
+    'an admin of another environment': bearer(
+      await give('abroad', 'admin', { environments: ELSEWHERE.environments }),
+      { role: 'admin', scope: { environments: ELSEWHERE.environments } },
+    ),
+    'an agent with the token of an admin': {
+      ...bearer(right, { role: 'admin' }),
+      tls: good.tls,
+      ...ours,
+      host: 'joined',
+    },
+    'a host that has a join token': { ...nobody, proves: true },
+  };
+  for (const role of ROLES) byToken[role] = bearer(await give(`a ${role}`.replace(' ', '-'), role), { role });
+  const all = { ...byCertificate, ...byToken };
+  // Read once for all that each of them asks.
+  for (const caller of Object.values(all)) caller.tls.secureContext = createSecureContext(caller.tls);
+  return all;
+}
+
+/** Throws where the server does not resume it: then it shows nothing. */
+async function sessionOf(port: number, tls: ConnectionOptions): Promise<Buffer> {
+  const open = async (more: ConnectionOptions) => {
+    const socket = connect({ ...tls, ...more, host: '127.0.0.1', port });
+    socket.on('error', () => {});
+    const session = once(socket, 'session') as Promise<[Buffer]>;
+    session.catch(() => {});
+    await once(socket, 'secureConnect');
+    return { socket, session };
+  };
+  const first = await open({});
+  const [session] = await first.session;
+  first.socket.destroy();
+  const second = await open({ session });
+  const isReused = second.socket.isSessionReused();
+  second.socket.destroy();
+  if (!isReused) throw new Error('the session is not resumed');
+  return session;
+}
+
+async function selfSigned(host: string): Promise<{ cert: string; key: string }> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: '01',
+    name: `CN=${host}`,
+    notBefore: new Date(Date.now() - DAY_MS),
+    notAfter: new Date(Date.now() + DAY_MS),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])],
+  });
+  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
+  return {
+    cert: certificate.toString('pem'),
+    key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
+  };
+}
