@@ -1,7 +1,7 @@
 /** A controller for tests: a real HTTP server with real sessions, that sends what a test tells it to. */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -35,15 +35,22 @@ export class FakeController {
   readonly links: Link[] = [];
   url = '';
   #waiting: Array<(link: Link) => void> = [];
-  #server = createServer();
+  /** Every socket, for what no session would send. */
+  readonly sockets: Parameters<Parameters<typeof acceptAgents>[0]['onSocket']>[0][] = [];
+  readonly #server: Server;
   #accepted: { close(): Promise<void> } | undefined;
 
-  async open(): Promise<this> {
+  constructor(server: Server = createServer()) {
+    this.#server = server;
+  }
+
+  async open(port = 0): Promise<this> {
     this.#accepted = acceptAgents({
       server: this.#server,
       path: AGENT_PATH,
       identify: anybody,
       onSocket: (socket) => {
+        this.sockets.push(socket);
         const session: Session<AgentMethods> = openSession({
           socket,
           theirs: AGENT_METHODS,
@@ -62,7 +69,7 @@ export class FakeController {
         });
       },
     });
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
     this.url = `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
     return this;
   }

@@ -15,6 +15,7 @@ import { previousGood } from './previous.ts';
 import { type Received, receiveRelease } from './receive.ts';
 import { type Builder, buildVersion, checkMayBuild, existing, type Wanted } from './resolve.ts';
 import { retryOf } from './retry.ts';
+import { checkSigned } from './signed.ts';
 import { says } from './step.ts';
 
 /** Between two tries to write what could not be written: the disk is full, or somebody else holds the database. */
@@ -69,7 +70,7 @@ export class Deployer {
   async start(request: PlanRequest, by: string): Promise<number> {
     const targeted = await target(this.#deps, request);
     if (request.version !== undefined && request.ref === undefined)
-      await existing(this.#builder, request.service, request.version);
+      await checkSigned(this.#deps, await existing(this.#builder, request.service, request.version));
     else checkMayBuild(this.#builder, request.service);
     return this.#begin('deploy', request, targeted, by);
   }
@@ -77,7 +78,7 @@ export class Deployer {
   async rollback(request: RollbackRequest, by: string): Promise<number> {
     const targeted = await target(this.#deps, request);
     const to = request.to ?? (await this.#previous(targeted));
-    await existing(this.#builder, request.service, to);
+    await checkSigned(this.#deps, await existing(this.#builder, request.service, to));
     return this.#begin('rollback', { ...request, to }, targeted, by);
   }
 

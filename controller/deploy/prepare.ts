@@ -15,6 +15,7 @@ import { checkPolicies } from './policies.ts';
 import { readRelease } from './releaseFiles.ts';
 import { selectHosts } from './select.ts';
 import type { Settings } from './settings.ts';
+import { checkSigned } from './signed.ts';
 
 export type Asked = Omit<PlanRequest, 'version' | 'ref'> & {
   retries?: number | undefined;
@@ -58,12 +59,7 @@ export async function prepare(
 ): Promise<Prepared> {
   const { placed, all, hosts } = targeted;
   const release = artifact && (await readRelease(artifact, deps.disk));
-  if (deps.signing && release) {
-    const { service, version } = release.manifest;
-    const floors = (await deps.store.floors.list()).map(({ signed }) => signed);
-    // Every host would refuse it: better before anything is touched.
-    deps.signing.check({ service, version, manifest: release.manifestSha256 }, artifact.signature, floors);
-  }
+  if (release) await checkSigned(deps, artifact, release);
   for (const name of asked.skipChecks) {
     if (release === null || release.sealed.smoke.some((check) => check.name === name)) continue;
     throw new FleetError('unknown_check', `${release.manifest.version} has no smoke check ${name}`, {

@@ -13,14 +13,14 @@ import { layOut } from '../print/table.ts';
 import { reachController } from '../reach.ts';
 import { sayTold } from './keys.ts';
 
-type Options = Reporting & { message: string; signKey?: string };
+type Options = Reporting & { message?: string; signKey?: string };
 
 export function define(command: Command, cli: Cli): void {
   command
     .helpCommand(false)
     .argument('<service>')
     .argument('<version>', 'the oldest one that is still good')
-    .requiredOption('-m, --message <why>', 'why older ones are not')
+    .option('-m, --message <why>', 'why older ones are not')
     .option('--sign-key <file>', 'at level L1b, the key that signs releases; it is not sent')
     .addOption(reach())
     .addOption(json())
@@ -49,9 +49,14 @@ they are on its disk. What runs goes on running until it is replaced. A floor ne
 }
 
 async function setFloor(cli: Cli, service: string, version: string, options: Options): Promise<void> {
+  const why = options.message;
+  if (!why)
+    throw new FleetError('bad_request', 'a floor needs a reason', {
+      next: `say why: fleet floor ${service} ${version} -m "older ones have a known hole"`,
+    });
   const client = reachController(cli, options);
   const signed = options.signKey && (await signFloor(client, service, version, options.signKey));
-  const body = { service, version, why: options.message, ...(signed && { signed }) };
+  const body = { service, version, why, ...(signed && { signed }) };
   const reply = await client.call('floors.set', { body });
   if (options.json) return cli.out.print(encodeJson(reply));
   cli.out.print(`${service}: releases older than ${version} are refused`);
