@@ -1,7 +1,7 @@
 /** The places in a form where text goes, taken from the very schema that decodes it. */
 import { z } from 'zod';
 
-interface Form {
+export interface Form {
   type?: string;
   properties?: Record<string, Form>;
   items?: Form;
@@ -14,6 +14,7 @@ interface Form {
   const?: unknown;
   required?: string[];
   minimum?: number;
+  maxLength?: number;
   pattern?: string;
   default?: unknown;
 }

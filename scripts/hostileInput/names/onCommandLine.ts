@@ -76,7 +76,7 @@ async function slots(): Promise<Slot[]> {
 }
 
 /** One process that runs verb after verb: a Node for each of ten thousand would take an hour. */
-class ManyVerbs {
+export class ManyVerbs {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
