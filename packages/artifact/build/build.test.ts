@@ -153,6 +153,7 @@ t.test('refs that are not there, or are options', async (t) => {
     [`--upload-pack=touch ${marker}`]: /option/,
     [`ext::sh -c "touch ${marker}"`]: /not allowed/,
     'http://127.0.0.1:1/x.git': /not allowed/,
+    'git://127.0.0.1:1/x.git': /not allowed/,
     [join(repo, 'nowhere')]: /cannot be read/,
   };
   for (const [url, message] of Object.entries(hostile)) {

@@ -14,7 +14,7 @@ export async function checkOut(
   await mkdir(into);
   const options = { signal: mirror.signal, cwd: into, env: { GIT_INDEX_FILE: index } };
   const tree = ['--git-dir', mirror.dir, '--work-tree', into];
-  await git([...tree, 'read-tree', commit], options);
+  await git([...tree, 'read-tree', '--end-of-options', commit], options);
   await git([...tree, 'checkout-index', '--all', '--quiet'], options);
   const notes: string[] = [];
   if ((await textOf(join(into, '.gitmodules'))) !== '')

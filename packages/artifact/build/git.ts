@@ -24,8 +24,8 @@ export function gitArguments(args: readonly string[]): string[] {
 }
 
 /**
- * `HOME` stays the user's for the keys and helpers that reach a private repository. `ext::` and plain http are not among the
- * protocols: the first runs a command, the second can be changed on its way.
+ * `HOME` stays the user's for the keys and helpers that reach a private repository. `ext::` is not among the protocols, because
+ * it runs a command, nor are http and git, because what they bring can be changed on its way.
  */
 export function gitEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const agent: Record<string, string> =
@@ -33,7 +33,7 @@ export function gitEnvironment(extra: Readonly<Record<string, string>> = {}): Re
   return cleanEnvironment({
     LC_ALL: 'C',
     GIT_TERMINAL_PROMPT: '0',
-    GIT_ALLOW_PROTOCOL: 'file:ssh:https:git',
+    GIT_ALLOW_PROTOCOL: 'file:ssh:https',
     GIT_SSH_COMMAND: 'ssh -oBatchMode=yes',
     ...agent,
     ...extra,

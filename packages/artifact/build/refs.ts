@@ -83,7 +83,7 @@ export async function tagsOn(mirror: Mirror, commit: string): Promise<string[]> 
 }
 
 export async function committedAt(mirror: Mirror, commit: string): Promise<Date> {
-  const seconds = await ask(mirror, ['log', '-1', '--format=%ct', commit]);
+  const seconds = await ask(mirror, ['log', '-1', '--format=%ct', '--end-of-options', commit]);
   return new Date(Number(seconds.trim()) * 1000);
 }
 
@@ -94,7 +94,10 @@ export async function subjectsSince(
   commit: string,
 ): Promise<string[]> {
   if (since === undefined || !(await hasCommit(mirror, since))) return [];
-  const log = await ask(mirror, ['log', `--max-count=${MOST_NOTES}`, '--format=%s', `${since}..${commit}`]);
+  const log = await ask(mirror, [
+    ...['log', `--max-count=${MOST_NOTES}`, '--format=%s'],
+    ...['--end-of-options', `${since}..${commit}`],
+  ]);
   return log
     .split('\n')
     .filter((subject) => subject !== '')
