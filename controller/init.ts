@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import type { FileName } from '@fleet/config/files.ts';
 import { template } from '@fleet/config/template.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { serviceName } from '@fleet/protocol/words.ts';
+import { personName, serviceName } from '@fleet/protocol/words.ts';
 import { writeJoinString } from '@fleet/trust/joinString.ts';
 import { loginPath, writeLogin } from '@fleet/trust/login.ts';
 import { type FleetConfig, loadConfig } from './config/config.ts';
@@ -15,9 +15,10 @@ import { lockData } from './dataLock.ts';
 import { listenAddress } from './listenAddress.ts';
 import { giveToken } from './people/people.ts';
 import { createStore } from './store/store.ts';
+import { openTrust } from './trust/folder.ts';
 import { hasTrust, type Made, makeTrust } from './trust/make.ts';
 
-const HELP = `Usage: fleet init [controller|service|agent] [--name SERVICE] [--config controller.yaml]
+const HELP = `Usage: fleet init [controller|service|agent] [--name SERVICE] [--config controller.yaml] [--login NAME]
 
 Writes commented configuration to start from; without a word, all three files, to try it out in one folder. A file that is
 there already stays as it is.
@@ -31,6 +32,8 @@ beside it; and it logs in whoever runs it, with the role admin.
 
       --name SERVICE  the service’s name in the files (default: my-service)
   -c, --config FILE   the controller’s configuration (default: controller.yaml)
+      --login NAME    who runs it, as the history calls them (default: your user name). Where the keys are there already and
+                      nobody can log in any more, it makes a new admin; the controller must be stopped
 
 Examples:
   $ fleet init --name segmenter
@@ -67,7 +70,7 @@ export async function main(argv: string[]): Promise<void> {
       say(`wrote ${path}`);
     } else process.stderr.write(`${path} is there already, and stays as it is\n`);
   }
-  const keys = wanted.includes('controller') && (await initKeys(values.config));
+  const keys = wanted.includes('controller') && (await initKeys(values.config, values.login));
   if (written.length === 0 && !keys)
     throw new FleetError('bad_request', 'nothing was written', {
       next: 'fleet config check tells what is wrong with a file',
@@ -85,8 +88,10 @@ export async function main(argv: string[]): Promise<void> {
   for (const line of next) say(`  ${line}`);
 }
 
-/** False where there was nothing to make: in development, or where the keys are there. */
-async function initKeys(file: string): Promise<boolean> {
+/** False where there was nothing to make: in development, or where the keys are there and nobody asks for a login. */
+async function initKeys(file: string, login: string | undefined): Promise<boolean> {
+  const who = personName.safeParse(login ?? userNameOf(process.env));
+  if (!who.success) throw wrongUse(`${login}: ${who.error.issues[0]?.message}`);
   const config = await loadConfig(file);
   if (config.development) {
     process.stderr.write(`${file} says development: no keys are made, and nobody is asked who they are\n`);
@@ -94,7 +99,10 @@ async function initKeys(file: string): Promise<boolean> {
   }
   if (hasTrust(config.data)) {
     process.stderr.write(`${config.data} has its keys already, and they stay as they are\n`);
-    return false;
+    if (login === undefined) return false;
+    const { authority, caKeyId, rootKeyId } = await openTrust(config.data, Date.now, config.file);
+    await logIn(config, { ca: authority.pem, caKeyId, rootKeyId }, who.data);
+    return true;
   }
   const made = await makeTrust(config.data, config.file, Date.now());
   say(`made the keys of this fleet in ${made.folder}`);
@@ -107,16 +115,19 @@ async function initKeys(file: string): Promise<boolean> {
     '  It says who may sign. Take it offline now: move it to a disk in a drawer, and keep a copy. Nothing needs it',
   );
   say('  from day to day; without it, signing keys cannot be changed.');
-  await logIn(config, made);
+  await logIn(config, made, who.data);
   return true;
 }
 
-/** Whoever runs it is this fleet's first person. */
-async function logIn(config: FleetConfig, made: Made): Promise<void> {
+/** Whoever runs it is this fleet's first person, or one more of its admins: the database is theirs to write anyway. */
+async function logIn(
+  config: FleetConfig,
+  made: Pick<Made, 'ca' | 'caKeyId' | 'rootKeyId'>,
+  who: string,
+): Promise<void> {
   const unlock = lockData(config.data);
   const store = await createStore(join(config.data, 'fleet.sqlite'));
   try {
-    const who = nameOf(process.env);
     const token = await giveToken(store.tokens, {
       name: who,
       role: 'admin',
@@ -134,7 +145,7 @@ async function logIn(config: FleetConfig, made: Made): Promise<void> {
     const path = loginPath(process.env);
     if (existsSync(path)) {
       process.stderr.write(
-        `${path} is a login to another fleet, and stays. To be ${who}, admin, of this one:\n`,
+        `${path} is a login that is there already, and stays. To be ${who}, admin, of this one:\n`,
       );
       const login = { url, token, ca: made.caKeyId, root: made.rootKeyId };
       say(`  fleet login '${writeJoinString(login)}'`);
@@ -155,13 +166,19 @@ function urlOf(listen: string): string {
   return `https://${here.includes(':') ? `[${here}]` : here}:${port}`;
 }
 
-function nameOf({ USER }: NodeJS.ProcessEnv): string {
+/** As a person may be named here. */
+function userNameOf({ USER }: NodeJS.ProcessEnv): string {
+  let name = USER || 'admin';
   try {
-    return userInfo().username;
+    name = userInfo().username;
   } catch {
     // The system may not know this user id, in a container for one.
-    return USER || 'admin';
   }
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9._@+-]/g, '-')
+    .replace(/^[^a-z0-9]+/, '')
+    .slice(0, 63);
 }
 
 /** False where there is one: nothing is ever written over. */
@@ -185,9 +202,10 @@ async function writeNew(path: string, text: string): Promise<boolean> {
 function readFlags(argv: string[]) {
   const name = { type: 'string', default: 'my-service' } as const;
   const config = { type: 'string', short: 'c', default: 'controller.yaml' } as const;
+  const login = { type: 'string' } as const;
   const help = { type: 'boolean', short: 'h', default: false } as const;
   try {
-    return parseArgs({ args: argv, allowPositionals: true, options: { name, config, help } });
+    return parseArgs({ args: argv, allowPositionals: true, options: { name, config, login, help } });
   } catch (cause) {
     throw wrongUse(cause instanceof Error ? cause.message : String(cause), cause);
   }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { AuditHead } from '@fleet/protocol/api/audit.ts';
+import type { AuditHead, AuditRow } from '@fleet/protocol/api/audit.ts';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { type AuditEntry, auditHash, NO_ROWS } from '../store/audit.ts';
@@ -79,6 +79,15 @@ t.test('the first row that is not as it was written is named', async (t) => {
       t.equal(fault?.seq, seq);
       t.match(fault?.message, says);
     });
+});
+
+t.test('a row that was made anew with its own hash is not what the next one follows', async (t) => {
+  const { store, insider } = await tenRows(t);
+  const [fifth] = (await store.audit.after(4, 1)) as [AuditRow];
+  const { hash: _, ...row } = fifth;
+  const told = { ...row, who: 'bob' };
+  insider.prepare('update audit set who = ?, hash = ? where seq = 5').run('bob', auditHash(told));
+  t.match(await verifyAudit(store.audit), { fault: { seq: 6, message: /row 6 does not follow/ } });
 });
 
 t.test('who makes all the hashes anew is found by a head that was noted elsewhere', async (t) => {

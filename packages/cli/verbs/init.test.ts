@@ -76,9 +76,31 @@ t.test('a second fleet of one person does not take the first one’s login away'
   t.match(await runFleet(['init', 'controller', '--config', 'other.yaml'], { cwd, environment: home }), {
     status: 0,
     stdout: /fleet login 'fleet1\./,
-    stderr: /is a login to another fleet, and stays/,
+    stderr: /is a login that is there already, and stays/,
   });
   t.equal(readFileSync(join(cwd, '.config/fleet/login.json'), 'utf8'), login);
+});
+
+t.test('where nobody can log in any more, the controller’s own machine makes a new admin', async (t) => {
+  const cwd = t.testdir();
+  const login = join(cwd, '.config/fleet/login.json');
+  await runFleet(['init', 'controller', '--login', 'ann'], at(cwd));
+  const first = readFileSync(login, 'utf8');
+  rmSync(login);
+  t.match(await runFleet(['init', 'controller', '--login', 'ann'], at(cwd)), {
+    status: 2,
+    stderr: /ann has a token already/,
+  });
+  t.match(await runFleet(['init', 'controller', '--login', 'Ann B'], at(cwd)), { status: 2 });
+  t.match(await runFleet(['init', 'controller', '--login', 'ann@desk'], at(cwd)), {
+    status: 0,
+    stdout: /logged in at .* as ann@desk, admin/,
+    stderr: /has its keys already, and they stay as they are/,
+  });
+  const { token, ...same } = JSON.parse(readFileSync(login, 'utf8')) as { token: string };
+  const { token: former, ...before } = JSON.parse(first) as { token: string };
+  t.strictSame(same, before, 'of the same fleet');
+  t.not(token, former);
 });
 
 t.test('config check tells every mistake with its place', async (t) => {

@@ -69,11 +69,11 @@ admin      people, hosts, backups, the audit log`,
     ['fleet people revoke ann', 'fleet people revoke ci --json'],
     'It opens nothing from then on, and event streams that are open with it end within 5 s. Deployments go on.',
   );
-  addExamples(command, [
-    'fleet people add ann --role deployer',
-    'fleet people list',
-    'fleet people revoke ann',
-  ]);
+  addExamples(
+    command,
+    ['fleet people add ann --role deployer', 'fleet people list', 'fleet people revoke ann'],
+    'Where no admin is left: on the controller’s machine, with the controller stopped, fleet init controller --login NAME.',
+  );
 }
 
 async function add(cli: Cli, name: string, options: Adding): Promise<void> {
