@@ -109,6 +109,7 @@ export const VERBS: Record<string, VerbEntry[]> = {
       load: () => import('./verbs/audit.ts'),
     },
     { name: 'keys', summary: 'who may sign releases', load: () => import('./verbs/keys.ts') },
+    { name: 'sign', summary: 'sign releases anew with another key', load: () => import('./verbs/sign.ts') },
     {
       name: 'floor',
       summary: 'refuse releases that are older than a version',

@@ -1,5 +1,5 @@
 /** Who signs, from the first deployment to another machine's key, as people do it: a whole fleet with keys and certificates. */
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -122,6 +122,21 @@ t.test(
     t.match((await fleet.well(['push', 'web-4.fleet'])).stdout, /was there already/);
     t.match((await fleet.well(['deploy', 'web', '--version', '4'])).stdout, /running=4/);
     t.ok(started('4'));
+    const [, former = ''] = /--signed-by (\S+)/.exec(moved.stdout) ?? [];
+    const mine = readFileSync(join(dir, 'ci.key.pub'), 'utf8').trim();
+    t.match(await fleet.run(['sign', '--sign-key', 'ci.key', '--signed-by', mine.replace(/.=$/, 'A=')]), {
+      code: 1,
+    });
+    t.match(
+      (await fleet.well(['sign', '--sign-key', 'ci.key', '--signed-by', former])).stdout,
+      /signed: web 3, web 2, web 1/,
+    );
+    t.match(
+      (await fleet.well(['rollback', 'web', '--to', '3'])).stdout,
+      /running=3/,
+      'and the way back is open again',
+    );
+    t.match(await fleet.run(['rollback', 'web', '--to', '1']), { code: 1, stderr: /older than 2/ });
     const floored = await fleet.well(['floor', 'web', '4', '-m', 'a hole in 3', '--sign-key', 'ci.key']);
     t.match(floored.stdout, /older than 4 are refused\na: told/);
   },

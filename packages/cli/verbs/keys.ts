@@ -113,7 +113,7 @@ function show(cli: Cli, { root, trust, unsigned }: Reply<'trust.show'>): void {
   cli.out.print(
     `not signed by them: ${unsigned.map(({ service, version }) => `${service} ${version}`).join(', ')}`,
   );
-  cli.out.print('next: fleet sign --sign-key FILE --signed-by FILE, where the key is');
+  cli.out.print('next: fleet sign --sign-key FILE --signed-by KEY, where the key is');
 }
 
 /** The document that holds is believed only as the root key signed it: the controller may not add to what is signed here. */
@@ -142,6 +142,10 @@ async function change(
   const names = signers.map(({ name, key }) => `${name} (${keyIdOf(publicKeyFrom(key)).slice(0, 12)})`);
   cli.out.print(`document ${serial}, level ${level}: ${names.join(', ')} may sign`);
   sayTold(cli, reply);
+  if (level === 'L0') return; // The controller has signed anew what it had.
+  for (const { name, key } of now.statement.signers)
+    if (!signers.some((signer) => signer.key === key))
+      cli.out.print(`next, for what ${name} has signed: fleet sign --sign-key FILE --signed-by ${key}`);
 }
 
 /** For every change that hosts keep themselves. */
