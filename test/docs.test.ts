@@ -94,7 +94,10 @@ t.test('command lines: verb and options are those of the program', async (t) => 
         lines++;
         const known = verbs.find(({ name }) => name === verb);
         if (!t.ok(known, `${file}: fleet ${line}`)) continue;
-        const inner = /^(config (check|schema)|hosts forget)$/.exec(`${verb} ${rest[0]}`)?.[0];
+        const inner =
+          /^(config (check|schema)|hosts (forget|joined|approve|revoke)|token (create|list|revoke)|agent join)$/.exec(
+            `${verb} ${rest[0]}`,
+          )?.[0];
         const help = await helpOf(inner ?? verb);
         for (const option of rest.filter((word) => /^--?[a-z]/.test(word)))
           t.match(help, new RegExp(`(^|[\\s[])${option}([\\s,\\]]|$)`, 'm'), `${file}: fleet ${line}`);
