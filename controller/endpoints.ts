@@ -15,7 +15,7 @@ import type { Trust } from './trust/folder.ts';
 const SPEAK_MS = 10_000;
 /** How often it is asked whether the controller's certificate is due. */
 const RENEWAL_MS = 60 * 60 * 1000;
-const PLAIN = { headersTimeout: SPEAK_MS, connectionsCheckingInterval: SPEAK_MS / 2 };
+const PLAIN = { headersTimeout: SPEAK_MS, connectionsCheckingInterval: SPEAK_MS / 2, maxHeaderSize: 8192 };
 
 export interface Endpoints {
   people: Server;
