@@ -159,6 +159,7 @@ t.test('a copied key does not speak beside the first one', async (t) => {
     gates.said.some((line) => line.includes('name_in_use')),
     'and it is logged',
   );
+  t.ok(gates.agents.isConnected('web-1'), 'the first one stays');
   await t.rejects(dialAs(gates, tls, { host: 'web-9' }), { code: 'not_enrolled' }, 'nor under another name');
   session.close('enough');
 });

@@ -136,6 +136,7 @@ export function createAgents(options: AgentsOptions): Agents {
       }
     }
     async function renew() {
+      if (!greeted) throw new FleetError('bad_message', 'nothing is answered before the hello');
       if (identity === undefined || identities === undefined)
         throw new FleetError('not_enrolled', 'nobody has a certificate in development');
       return { certificate: await identities.renew(identity) };
