@@ -1,4 +1,4 @@
-/** Runs the verbs that come as lines of JSON on stdin, and tells for each how it ended and what it printed. */
+/** Runs the verbs that come as lines of JSON in base64 on stdin, and tells for each how it ended and what it printed. */
 import { createInterface } from 'node:readline';
 import { runVerb } from '@fleet/cli/run.ts';
 import { VERBS } from '@fleet/cli/verbs.ts';
@@ -13,8 +13,8 @@ for (const stream of [process.stdout, process.stderr])
 
 for await (const line of createInterface({ input: process.stdin })) {
   printed = '';
-  const exit = await runVerb(JSON.parse(line) as string[], VERBS);
+  const exit = await runVerb(JSON.parse(Buffer.from(line, 'base64').toString()) as string[], VERBS);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeAllListeners(signal);
   for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error');
-  write(`${JSON.stringify({ exit, printed })}\n`);
+  write(`${Buffer.from(JSON.stringify({ exit, printed })).toString('base64')}\n`);
 }
