@@ -22,7 +22,7 @@ const ELSEWHERE = { services: ['other'], environments: ['other'] };
 /** How far a scope has to reach: this stands here once more, so that one who changes it has to mean it. */
 const REACHED: Record<
   RouteName,
-  'listed' | 'named' | 'host' | 'service' | 'place' | 'whole' | 'own' | 'given' | 'key'
+  'listed' | 'named' | 'host' | 'service' | 'place' | 'whole' | 'everywhere' | 'own' | 'given' | 'key'
 > = {
   'status.show': 'named',
   'hosts.list': 'listed',
@@ -56,7 +56,7 @@ const REACHED: Record<
   'trust.key': 'whole',
   'trust.replace': 'whole',
   'floors.list': 'own',
-  'floors.set': 'service',
+  'floors.set': 'everywhere',
   'signatures.add': 'service',
   'backups.start': 'whole',
   'backups.show': 'whole',
@@ -201,6 +201,7 @@ t.test('a scope reaches as far as it says', async (t) => {
         host: !ofOtherService && !ofOtherEnvironment,
         place: !ofOtherService && !ofOtherEnvironment,
         whole: false,
+        everywhere: !ofOtherService && scope.environments === undefined,
         key: true,
       }[reached];
       const before = on.state();
