@@ -1,11 +1,11 @@
 /** What a host that has joined refuses, whatever its controller says. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Code } from '@fleet/protocol/errors.ts';
 import { writeGuarded } from '@fleet/trust/guarded.ts';
 import { makeSigningKey } from '@fleet/trust/keys.ts';
 import t, { type Test } from 'tap';
-import { manifestPath, sealedPath, signaturePath } from '../releases/layout.ts';
+import { makeHome, manifestPath, partPath, sealedPath, signaturePath } from '../releases/layout.ts';
 import { openRig, type Rig } from '../rig.fixture.ts';
 import { Signers } from './signers.fixture.ts';
 import { openTrust, UNSIGNED } from './trust.ts';
@@ -94,6 +94,21 @@ t.test(
     t.notOk(marks().some((name) => name.startsWith('evil')));
   },
 );
+
+t.test('what lies in staging without a signature becomes no release', async (t) => {
+  const { rig, signers } = await joined(t);
+  const { controller } = rig;
+  const built = await rig.build('web', '1', marking('web'), { file: 'one' });
+  const home = rig.home('web');
+  await makeHome(home);
+  for (const part of ['manifest', 'artifact'] as const)
+    cpSync(built.paths[part], partPath(home, '1', part, built.offer[part].sha256));
+  const { service, version, identity } = built.manifest;
+  const commit = () =>
+    controller.ask('release.commit', { command: controller.command(), service, version, identity });
+  await t.rejects(commit(), { code: 'not_signed' });
+  t.match(await controller.stage(signers.sign(built)), { state: 'wanted' });
+});
 
 t.test(
   'floors rise and never fall; what is below is not activated, and what is above may be gone back to',
