@@ -23,6 +23,8 @@ export interface Endpoints {
   agents: Server;
   /** Where people's is to listen: the API does it. */
   address: Address;
+  /** Where it does listen then, like https://127.0.0.1:7300. */
+  url(): string;
   /** Begins to listen for agents. Throws `port_in_use`. */
   listenForAgents(): Promise<void>;
   agentsPort(): number;
@@ -41,6 +43,7 @@ export async function openEndpoints(
       people,
       agents: people,
       address,
+      url: () => urlOf('http', people),
       listenForAgents: async () => {},
       agentsPort: () => address.port,
       close: async () => {},
@@ -67,6 +70,7 @@ export async function openEndpoints(
     people,
     agents,
     address,
+    url: () => urlOf('https', people),
     async listenForAgents() {
       const at = config.listen_agents === undefined ? nextPort(address) : listenAddress(config.listen_agents);
       agents.listen(at);
@@ -93,6 +97,11 @@ async function secureOptions(trust: Trust): Promise<ServerOptions> {
 async function chain(trust: Trust): Promise<{ cert: string; key: string }> {
   const { cert, key } = await trust.controllerTls();
   return { cert: `${cert.trimEnd()}\n${trust.authority.pem}`, key };
+}
+
+function urlOf(scheme: 'http' | 'https', server: Server): string {
+  const { address, port, family } = server.address() as AddressInfo;
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
 /** `port_in_use` where that is what happened; else the error as it is. */

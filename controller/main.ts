@@ -177,10 +177,10 @@ async function runController(file: string): Promise<void> {
   );
 
   await endpoints.listenForAgents();
-  const url = await api.listen(endpoints.address).catch((error: unknown) => {
+  await api.listen(endpoints.address).catch((error: unknown) => {
     throw inUse(error, config.listen, 'listen');
   });
-  log.info({ url, data: config.data, fleet: store.fleet }, 'the controller listens');
+  log.info({ url: endpoints.url(), data: config.data, fleet: store.fleet }, 'the controller listens');
   if (config.development)
     log.warn('DEVELOPMENT: the link is plain, nobody is asked who they are, and nothing is signed');
   await deployer.takeUp();

@@ -1,7 +1,7 @@
 /** The agent's own directory: one agent at a time, and one id that outlives its restarts. */
 import { randomUUID } from 'node:crypto';
 import { chmod, link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { identify, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { realDisk } from '../disk/disk.ts';
@@ -19,6 +19,8 @@ export interface DataDirectory {
 
 /** Throws `data_in_use` while another agent lives in it. */
 export async function takeDataDirectory(path: string): Promise<DataDirectory> {
+  // Those above it are not closed: beside it, below ROOT, services run as other users.
+  await makeDirectory(realDisk, dirname(path), 0o755);
   await makeDirectory(realDisk, path, 0o700);
   // Somebody else may have made it, for more eyes.
   await chmod(path, 0o700);

@@ -73,7 +73,8 @@ export async function createApi(
     void reply.status(CODES[error.code].http).send(error.toJSON());
   };
   const app = Fastify({
-    loggerInstance: log,
+    // At level info it would tell once more where it listens, and tell it wrongly: it does not know that the server speaks TLS.
+    loggerInstance: log.child({}, { level: 'warn' }),
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 1024 * 1024,
     forceCloseConnections: true,

@@ -39,7 +39,9 @@ environments:
   });
   await fleet.start();
   t.ok(existsSync(join(dir, 'fleet-root.key')));
-  t.notMatch(readFileSync(join(dir, 'controller.log'), 'utf8'), /DEVELOPMENT/);
+  const log = readFileSync(join(dir, 'controller.log'), 'utf8');
+  t.notMatch(log, /DEVELOPMENT|http:/);
+  t.match(log, `"url":"${fleet.url}"`);
 
   await fleet.well(['deploy', 'segmenter', '--ref', 'v1.0.0']);
   await fleet.well(['deploy', 'segmenter', '--ref', 'v1.1.0']);
