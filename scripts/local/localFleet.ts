@@ -105,7 +105,7 @@ export class LocalFleet {
   async start(): Promise<void> {
     if (this.#secure) await this.well(['init', 'controller']);
     await this.startController();
-    if (this.#secure) for (const host of this.#hosts.values()) await this.join(host);
+    if (this.#secure) await Promise.all([...this.#hosts.values()].map((host) => this.join(host)));
     await Promise.all([...this.#hosts.keys()].map((host) => this.startAgent(host)));
   }
 

@@ -62,7 +62,7 @@ t.test('from nothing to a service that survives a broken version', async (t) => 
 
 t.test('interrupted in the middle', async (t) => {
   const { program, dir, printed } = start(t);
-  await waitUntil('a service runs', () => printed().includes('1.0.0 verified'), program);
+  await waitUntil('a service runs', () => printed().includes('1.0.0 verified'), program, 240_000);
   t.equal(await program.stop('SIGINT').then(() => program.ended), 130) || t.comment(printed());
   nothingIsLeft(t, dir);
 });
