@@ -46,16 +46,18 @@ const PROBE = `
   }
 `;
 
+/** The test runner has every Node load it first, and that one may not read it. */
+const PROBING = ['env', '-u', 'NODE_OPTIONS', 'node', 'probe.mjs'];
 const SEALED = {
   run: {
     supervisor: 'process',
-    command: ['node', 'probe.mjs', 'service', 'stay'],
+    command: [...PROBING, 'service', 'stay'],
     environment: { LD_LIBRARY_PATH: '/nowhere' },
     stop: { grace: '200ms' },
   },
-  hooks: { before_start: { command: ['node', 'probe.mjs', 'hook'] } },
-  once: [{ name: 'migrate', command: ['node', 'probe.mjs', 'once'] }],
-  smoke: [{ name: 'look', kind: 'command', command: ['node', 'probe.mjs', 'smoke'], timeout: '20s' }],
+  hooks: { before_start: { command: [...PROBING, 'hook'] } },
+  once: [{ name: 'migrate', command: [...PROBING, 'once'] }],
+  smoke: [{ name: 'look', kind: 'command', command: [...PROBING, 'smoke'], timeout: '20s' }],
   shared: ['data'],
 };
 
