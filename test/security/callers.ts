@@ -1,6 +1,4 @@
 /** Everybody who may come to a controller's endpoints: with which certificate, with which token, and what is theirs by right. */
-import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +7,6 @@ import { ROLES, type Role, type Scope } from '@fleet/protocol/access.ts';
 import { makeBearer } from '@fleet/trust/bearer.ts';
 import { type KeyPair, keyPairFrom, makeTlsKey, privatePem, publicText } from '@fleet/trust/keys.ts';
 import { clientOptions } from '@fleet/trust/tls.ts';
-import * as x509 from '@peculiar/x509';
 import { joinBody, tokenOf } from '../../controller/enrol/enrolment.fixture.ts';
 import { giveToken } from '../../controller/people/people.ts';
 import { type Authority, makeAuthority, openAuthority } from '../../controller/trust/authority.ts';
@@ -73,7 +70,14 @@ export async function everybody(on: Controller): Promise<Record<string, Caller>>
   const byCertificate: Record<string, Caller> = {
     'nobody, with no certificate and no token': nobody,
     'a certificate of another authority of the same name': await certified(elsewhere, 'joined', joined),
-    'a certificate that it signed itself': { ...nobody, tls: { ...plain, ...(await selfSigned('joined')) } },
+    'a certificate that it signed itself': {
+      ...nobody,
+      tls: {
+        ...plain,
+        cert: await makeAuthority(foreign, Date.now(), 'CN=joined'),
+        key: privatePem(foreign.privateKey),
+      },
+    },
     'an expired certificate': await certified(await authorityAt(Date.now() - 8 * DAY_MS), 'joined', joined),
     'the certificate of a revoked host': await certified(trust.authority, 'revoked', revoked, ours),
     'a session from before the host was revoked': { ...before, tls: { ...before.tls, session } },
@@ -168,23 +172,4 @@ async function sessionOf(port: number, tls: ConnectionOptions): Promise<Buffer> 
   second.socket.destroy();
   if (!isReused) throw new Error('the session is not resumed');
   return session;
-}
-
-async function selfSigned(host: string): Promise<{ cert: string; key: string }> {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: '01',
-    name: `CN=${host}`,
-    notBefore: new Date(Date.now() - DAY_MS),
-    notAfter: new Date(Date.now() + DAY_MS),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])],
-  });
-  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  return {
-    cert: certificate.toString('pem'),
-    key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
-  };
 }
