@@ -2,14 +2,15 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { line, writePage } from './page.ts';
-import { type Bug, readBugs } from './patches.ts';
+import { line, writePages } from './page.ts';
+import { type Bug, KINDS, readBugs } from './patches.ts';
 import { Tree } from './tree.ts';
 import { type Trial, tryBug } from './trial.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    kind: { type: 'string' },
     means: { type: 'string' },
     log: { type: 'string' },
     write: { type: 'boolean', default: false },
@@ -28,7 +29,7 @@ for (const bug of bugs) {
   const trial = await attempt(bug);
   trials.push(trial);
   console.log(line(trial));
-  if (values.write) writePage(all, trials);
+  if (values.write) writePages(all, trials);
 }
 const found = trials.filter(({ outcome }) => outcome === 'found').length;
 console.log(`\n${found} of ${trials.length} found`);
@@ -37,8 +38,11 @@ process.exitCode = found === trials.length && found > 0 ? 0 : 1;
 function chosen(): Bug[] {
   const unknown = positionals.filter((name) => !all.some((bug) => bug.name === name));
   if (unknown.length > 0) throw new Error(`no such bug: ${unknown.join(', ')}`);
+  if (values.kind !== undefined && !KINDS.some((kind) => kind === values.kind))
+    throw new Error(`--kind is ${KINDS.join(' or ')}`);
   return all.filter(
-    ({ name, means }) =>
+    ({ kind, name, means }) =>
+      (values.kind === undefined || values.kind === kind) &&
       (positionals.length === 0 || positionals.includes(name)) &&
       (values.means === undefined || values.means === means),
   );

@@ -8,7 +8,13 @@ import { tryBug } from './trial.ts';
 
 t.test('the patches', async (t) => {
   const bugs = readBugs();
-  t.ok(bugs.length >= 12, `${bugs.length} bugs`);
+  for (const [kind, least] of [
+    ['bugs', 12],
+    ['holes', 20],
+  ] as const) {
+    const { length } = bugs.filter((bug) => bug.kind === kind);
+    t.ok(length >= least, `${length} ${kind}`);
+  }
   for (const bug of bugs) t.doesNotThrow(() => checkPatch(bug), `${bug.name} applies`);
   t.throws(
     () => checkPatch({ ...bugs[0]!, path: join(import.meta.dirname, 'patches.ts') }),
@@ -47,15 +53,28 @@ t.test('two that are found soon', { skip: !existsSync(SIMULATE) && 'needs script
   }
 });
 
+t.test('three defences that would be missed soon', async (t) => {
+  const tree = Tree.copy();
+  t.teardown(() => tree.remove());
+  for (const name of ['archive-written-at-once', 'audit-row-without-its-past', 'compressed-frames']) {
+    const bug = readBugs(['holes']).find((each) => each.name === name)!;
+    tree.put(bug);
+    const { outcome, told } = await tryBug(bug, tree.directory, null);
+    tree.take(bug);
+    t.equal(outcome, 'found', `${name}: ${told}`);
+  }
+});
+
 t.test('how a means ended', async (t) => {
   const bug: Bug = {
-    ...{ name: 'a-bug', path: '', what: 'It breaks.', means: 'simulate' },
+    ...{ kind: 'bugs', name: 'a-bug', path: '', what: 'It breaks.', means: 'simulate' },
     ...{ argv: ['simulate', '--seed', '1'], invariant: 'I6', words: null },
   };
   const outcomeOf = async (script: string, of: Partial<Bug> = {}) => {
     const tree = t.testdir();
     mkdirSync(join(tree, 'scripts'));
-    writeFileSync(join(tree, 'scripts/simulate'), `#!/bin/sh\n${script}\n`);
+    const first = of.means === 'test' ? '' : '#!/bin/sh\n';
+    writeFileSync(join(tree, 'scripts/simulate'), `${first}${script}\n`);
     chmodSync(join(tree, 'scripts/simulate'), 0o755);
     return (await tryBug({ ...bug, ...of }, tree, null)).outcome;
   };
@@ -71,4 +90,10 @@ t.test('how a means ended', async (t) => {
   const words = { means: 'power-cuts', words: 'is lost' } as const;
   t.equal(await outcomeOf('echo "    build 1.0.0 is lost"; exit 1', words), 'found');
   t.equal(await outcomeOf('echo "    current is gone"; exit 1', words), 'found otherwise');
+  const named: Partial<Bug> = { means: 'test', argv: ['test', 'scripts/simulate'], invariant: null };
+  const red = (line: string) => `process.stdout.write(${JSON.stringify(`${line}\n`)}); process.exitCode = 1;`;
+  const outcomeOfTest = (line: string) => outcomeOf(red(line), { ...named, words: 'who may' });
+  t.equal(await outcomeOfTest('    not ok 2 - who may, and who may not'), 'found');
+  t.equal(await outcomeOfTest('    not ok 2 - another one'), 'found otherwise');
+  t.equal(await outcomeOfTest('SyntaxError: who may'), 'broken');
 });

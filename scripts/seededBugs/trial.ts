@@ -20,6 +20,7 @@ const LONGEST_MS: Record<Means, number> = {
   'crash-points': 10 * 60_000,
   'power-cuts': 15 * 60_000,
   'syscall-sweep': 10 * 60_000,
+  test: 5 * 60_000,
 };
 /** A means that was asked to end takes down what it has built up. */
 const CLEARING_MS = 60_000;
@@ -31,14 +32,17 @@ const COMPLAINTS: Record<Means, RegExp> = {
   'crash-points': /^ {4,}\S/,
   'power-cuts': /^ {4}\S/,
   'syscall-sweep': /^(OUT OF ORDER| {3}) {1,2}\S/,
+  test: /^ *not ok /,
 };
 
 /** Runs the bug's means in the tree that has it, and ends it as soon as the bug is found. `log`: a file for what it prints. */
 export async function tryBug(bug: Bug, tree: string, log: string | null): Promise<Trial> {
   const began = performance.now();
   const [command = '', ...argv] = bug.argv;
-  const child = spawn(join(tree, 'scripts', command), argv, {
+  const isTest = bug.means === 'test';
+  const child = spawn(isTest ? process.execPath : join(tree, 'scripts', command), argv, {
     cwd: tree,
+    env: { ...process.env, TAP_TIMEOUT: String(LONGEST_MS.test / 1000) },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
