@@ -61,11 +61,16 @@ export async function askRoute(
   }
 }
 
-/** What the agents' link answers to one message: the body of the reply, or the code of the error. */
+interface Message {
+  method: string;
+  body: unknown;
+}
+
+/** What the agents' link answers to the last of some messages, each sent when the one before was answered. */
 export async function askOverLink(
   port: number,
   { tls, headers }: Shown,
-  { method, body }: { method: string; body: unknown },
+  messages: readonly Message[],
 ): Promise<Answer | { said: string } | undefined> {
   const { host, localAddress } = fresh();
   const socket = new WebSocket(`wss://${host}:${port}${AGENT_PATH}`, {
@@ -83,11 +88,18 @@ export async function askOverLink(
   try {
     const answer = await opened.promise;
     if (answer?.status !== 101) return answer;
-    socket.send(encodeFrame({ type: 'request', id: 1, method, body }));
+    let sent = 0;
+    const next = () => socket.send(encodeFrame({ type: 'request', id: ++sent, ...messages[sent - 1]! }));
+    next();
     for await (const [data] of on(socket, 'message', { close: ['close'] })) {
-      const frame = JSON.parse(String(data)) as { type: string; id?: number; error?: { code: string } };
-      if (frame.id === 1 && frame.type === 'reply') return { said: 'let in' };
-      if (frame.id === 1 && frame.type === 'error') return { said: frame.error?.code ?? '' };
+      const { type, id, error } = JSON.parse(String(data)) as {
+        type: string;
+        id?: number;
+        error?: { code: string };
+      };
+      if (id !== sent || (type !== 'reply' && type !== 'error')) continue;
+      if (sent === messages.length || error) return { said: error?.code ?? 'let in' };
+      next();
     }
     return { said: 'closed' };
   } finally {
