@@ -47,14 +47,14 @@ t.test('from the command line', async (t) => {
 t.test('from a file, whose paths are relative to it, and which the command line overrules', async (t) => {
   const directory = t.testdir({
     'agent.yaml':
-      'host: web-1\ncontroller: ws://10.0.0.1:7300/elsewhere\ndevelopment: true\nroot: releases\ndata: /var/agent\nlabels: {role: web, port: "80"}\n' +
+      'host: web-1\ncontroller: ws://127.0.0.1:7300/elsewhere\nroot: releases\ndata: /var/agent\nlabels: {role: web, port: "80"}\n' +
       'policy: {services: [web], run_as: {"*": app}, root_hooks: true, labels: {port: [80]}}\n',
     'wrong.yaml': 'host: web-1\nrott: releases\n',
   });
   const file = join(directory, 'agent.yaml');
   t.strictSame(await readSettings(['--config', file]), {
     host: 'web-1',
-    controller: 'ws://10.0.0.1:7300/elsewhere',
+    controller: 'ws://127.0.0.1:7300/elsewhere',
     root: join(directory, 'releases'),
     data: '/var/agent',
     labels: { role: 'web', port: '80' },

@@ -61,7 +61,7 @@ export async function readSettings(argv: string[]): Promise<AgentSettings | 'hel
       },
     );
   const controller = agentUrl(config.controller ?? joined?.agents ?? 'ws://127.0.0.1:7300');
-  refusePlain(controller, joined !== undefined, config.development);
+  refusePlain(controller, joined !== undefined);
   const { root, data, policy } = config;
   const labels = joined?.labels ?? config.labels;
   const endServices = flags['end-services'] ?? false;
@@ -89,7 +89,7 @@ export async function readConfig(flags: ReturnType<typeof parseFlags>) {
 }
 
 /** Whoever is between them could be the controller. */
-function refusePlain(controller: string, joined: boolean, development: boolean): void {
+function refusePlain(controller: string, joined: boolean): void {
   const { protocol, hostname } = new URL(controller);
   if (protocol === 'wss:' && !joined)
     throw new FleetError('not_enrolled', `${controller} takes hosts that have joined, and this one has not`, {
@@ -104,9 +104,9 @@ function refusePlain(controller: string, joined: boolean, development: boolean):
         next: 'take `controller` out of its configuration',
       },
     );
-  if (development || hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)) return;
+  if (hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)) return;
   throw new FleetError('bad_config', `${controller} is plain, and not on this machine`, {
-    next: 'join the fleet with fleet agent join; to try things out, write `development: true` in agent.yaml',
+    next: 'join the fleet: fleet token create where the controller is, then fleet agent join on this host',
   });
 }
 

@@ -47,10 +47,6 @@ export const agentConfig = z.strictObject({
     .describe(
       'Where the controller takes agents; a host that has joined knows it from there. ws://127.0.0.1:7300 in development',
     ),
-  development: z
-    .boolean()
-    .default(false)
-    .describe('A controller on another machine may be dialled in plain; one on this machine may always'),
   root: z.string().min(1).default('/srv/fleet').describe('Releases go to ROOT/SERVICE/releases/VERSION'),
   data: z.string().optional().describe('The agent’s own journal; ROOT/.agent without it'),
   labels: writtenLabels

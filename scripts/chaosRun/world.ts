@@ -126,7 +126,7 @@ environments:
       mkdirSync(root);
       writeFileSync(
         join(this.dir, `agent-${name}.yaml`),
-        `host: ${name}\ncontroller: ${CONTROLLER_FOR_AGENTS}\ndevelopment: true\nroot: ${root}\nlabels: { role: web }\n`,
+        `host: ${name}\ncontroller: ${CONTROLLER_FOR_AGENTS}\nroot: ${root}\nlabels: { role: web }\n`,
       );
     }
   }

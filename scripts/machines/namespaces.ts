@@ -4,11 +4,14 @@
  */
 import { command, tryCommand } from './commands.ts';
 
-/** Where agents find the controller. It listens on loopback only: the kernel passes on what comes to the bridge. */
+/**
+ * Controller and agents speak plain here, and so to loopback only: the kernel carries what an agent sends to its own loopback over
+ * the network, and in the hub back to loopback.
+ */
 export const CONTROLLER_PORT = 7300;
 const HUB_ADDRESS = '10.77.0.1';
 export const CONTROLLER_URL = `http://127.0.0.1:${CONTROLLER_PORT}`;
-export const CONTROLLER_FOR_AGENTS = `ws://${HUB_ADDRESS}:${CONTROLLER_PORT}`;
+export const CONTROLLER_FOR_AGENTS = `ws://127.0.0.1:${CONTROLLER_PORT}`;
 /** The network interface of each host. */
 export const INTERFACE = 'eth0';
 export const BRIDGE = 'bridge0';
@@ -42,7 +45,7 @@ export class Namespaces {
     hub('link', 'add', BRIDGE, 'type', 'bridge');
     hub('addr', 'add', `${HUB_ADDRESS}/24`, 'dev', BRIDGE);
     hub('link', 'set', BRIDGE, 'up');
-    command(...inside(this.hub, ['sh', '-c', `echo 1 > /proc/sys/net/ipv4/conf/${BRIDGE}/route_localnet`]));
+    routeLoopback(this.hub, BRIDGE);
     this.nft(
       this.hub,
       'add table ip way',
@@ -62,6 +65,15 @@ export class Namespaces {
     command('ip', '-n', namespace, 'addr', 'add', `${this.addressOf(host)}/24`, 'dev', INTERFACE);
     command('ip', '-n', namespace, 'link', 'set', 'lo', 'up');
     command('ip', '-n', namespace, 'link', 'set', INTERFACE, 'up');
+    routeLoopback(namespace, INTERFACE);
+    this.nft(
+      namespace,
+      'add table ip way',
+      'add chain ip way leaving { type nat hook output priority -100 ; }',
+      `add rule ip way leaving ip daddr 127.0.0.1 tcp dport ${CONTROLLER_PORT} dnat to ${HUB_ADDRESS}:${CONTROLLER_PORT}`,
+      'add chain ip way left { type nat hook postrouting priority srcnat ; }',
+      `add rule ip way left oifname "${INTERFACE}" ip saddr 127.0.0.0/8 masquerade`,
+    );
   }
 
   nft(namespace: string, ...statements: string[]): void {
@@ -88,6 +100,11 @@ export class Namespaces {
       tryCommand('ip', 'netns', 'del', namespace);
     }
   }
+}
+
+/** What comes from or goes to loopback may go over this device. */
+function routeLoopback(namespace: string, device: string): void {
+  command(...inside(namespace, ['sh', '-c', `echo 1 > /proc/sys/net/ipv4/conf/${device}/route_localnet`]));
 }
 
 /** The program takes the place of `nsenter`: the process that was started is its own. */
