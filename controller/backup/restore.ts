@@ -6,6 +6,7 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import { lockData } from '../dataLock.ts';
 import { abandonUnfinished } from '../deploy/abandon.ts';
 import { markRestored } from '../store/copy.ts';
+import { type CutOff, keepCutOff } from '../store/cutOff.ts';
 import { createStore } from '../store/store.ts';
 import { syncFile, syncFolders } from './disk.ts';
 import { DATABASE, type FileList, verifyBackup } from './format.ts';
@@ -19,6 +20,8 @@ export interface Restored {
   ended: number[];
   /** Where what was there before lies now. */
   aside: string | null;
+  /** Who stays out, by the database that was there before. */
+  cutOff: CutOff;
 }
 
 /**
@@ -30,14 +33,18 @@ export async function restoreBackup(folder: string, data: string, replace: boole
   const unlock = lockData(data);
   const ready = join(data, `restoring-${randomBytes(6).toString('hex')}`);
   try {
-    if (!replace && (await isThere(join(data, DATABASE)))) throw dataExists(data);
+    const former = join(data, DATABASE);
+    const isReplaced = await isThere(former);
+    if (isReplaced && !replace) throw dataExists(data);
     const list = await verifyBackup(folder);
     await copyFiles(folder, ready, list);
-    const ended = await prepareDatabase(join(ready, DATABASE), list, join(data, 'artifacts'));
+    const database = join(ready, DATABASE);
+    const ended = await prepareDatabase(database, list, join(data, 'artifacts'));
+    const cutOff = keepCutOff(database, isReplaced ? former : undefined, new Date().toISOString());
     await syncFolders(ready);
     const aside = await setAside(data);
     await moveIn(ready, data);
-    return { list, ended, aside };
+    return { list, ended, aside, cutOff };
   } finally {
     await rm(ready, { recursive: true, force: true });
     unlock();
@@ -65,6 +72,14 @@ async function prepareDatabase(file: string, { takenAt }: FileList, artifacts: s
   const store = await createStore(file);
   try {
     await store.artifacts.moveFiles(artifacts);
+    const details = { takenAt };
+    await store.audit.append({
+      who: 'fleet restore',
+      from: 'this machine',
+      what: 'restore',
+      outcome: 'done',
+      details,
+    });
     return await abandonUnfinished(store, takenAt);
   } finally {
     await store.close();

@@ -2,7 +2,7 @@
  * Opens the one database: durable settings, read back; numbered migrations; a newer database is refused; damage is noticed.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import Database from 'better-sqlite3';
@@ -87,6 +87,7 @@ export async function openStore(file: string, onBroken: OnBroken = () => {}): Pr
 function connect(file: string): Database.Database {
   let sqlite: Database.Database;
   try {
+    keepToOneself(file);
     sqlite = new Database(file);
     sqlite.pragma('journal_mode = WAL');
     sqlite.pragma('synchronous = FULL');
@@ -113,6 +114,12 @@ function connect(file: string): Database.Database {
   const damage = findDamage(sqlite);
   if (damage !== null) throw unusable(file, damage);
   return sqlite;
+}
+
+/** It holds the values of variables, and the key of their fingerprints. The files that SQLite puts beside it are like it. */
+function keepToOneself(file: string): void {
+  closeSync(openSync(file, 'a', 0o600));
+  chmodSync(file, 0o600);
 }
 
 const MIGRATIONS = join(import.meta.dirname, 'migrations');

@@ -112,7 +112,7 @@ t.test('the data directory is lost, and the hosts are later than the backup', as
   await fleet.controller!.stop();
   ended(t, await run('restore', backup), 2, 'holds a database already', '--replace');
   rmSync(join(dir, 'data'), { recursive: true });
-  ended(t, await run('restore', backup), 0, /restored the backup of .*: 1 version/);
+  ended(t, await run('restore', backup), 0, /restored the backup of .*: 1 version/, 'is let in again');
 
   await fleet.startController();
   await connected(on);
