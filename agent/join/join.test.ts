@@ -1,6 +1,6 @@
 /** A host that joins: whom it believes before it says anything, and what it keeps. */
 import { once } from 'node:events';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
@@ -141,6 +141,23 @@ t.test('it waits until somebody lets it in', async (t) => {
   t.match(await joining, { host: 'web-1' });
 });
 
+t.test('a host that was turned away while it waited joins with another token', async (t) => {
+  const gates = await openGates(t);
+  const waits = Promise.withResolvers<string>();
+  const onWaiting = (_host: string, key: string) => waits.resolve(key);
+  const joining = joinFleet(host(gates.dir, { string: await gates.stringOf({ approve: true }), onWaiting }));
+  joining.catch(() => {});
+  const key = await waits.promise;
+  t.match(await gates.enrolment.listIdentities(), [{ host: 'web-1', key }], 'whoever lets it in can compare');
+  await gates.enrolment.end('web-1', 'forgotten', 'ann');
+  await t.rejects(joining, { code: 'not_enrolled', message: /web-1 was forgotten/ });
+  t.match(await joinFleet(host(gates.dir, { string: await gates.stringOf() })), { host: 'web-1' });
+  t.notOk(
+    readdirSync(join(gates.dir, 'agent')).some((name) => name.startsWith('joining')),
+    'no key is left over',
+  );
+});
+
 t.test(
   'its certificate is renewed over the link at half of its life, and by signature after its end',
   async (t) => {
@@ -179,7 +196,5 @@ t.test('what is no controller at all', async (t) => {
   await t.rejects(joinFleet(host(gates.dir, { string: (await gates.stringOf()).slice(0, -9) })), {
     code: 'bad_request',
   });
-  t.notOk(
-    readdirSync(gates.dir).includes('agent') && readFileSync(join(gates.dir, 'agent/joining.key'), 'utf8'),
-  );
+  t.notOk(readdirSync(gates.dir).includes('agent') && readdirSync(join(gates.dir, 'agent')).join());
 });

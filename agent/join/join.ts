@@ -1,5 +1,5 @@
 /** How a host joins: it looks who answers before it says anything, makes its key here, and keeps what it gets. */
-import { rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Enrolled } from '@fleet/protocol/api/enrolment.ts';
@@ -27,6 +27,8 @@ import { askToEnrol, timeAt } from './ask.ts';
 /** More than this, and certificates that hold for days are told apart wrongly. */
 const CLOCKS_MS = 5 * 60_000;
 const APPROVED_MS = 2000;
+/** Before the id of the token that a key is to join with. */
+const PENDING = 'joining-';
 
 export interface JoinOptions {
   string: string;
@@ -40,8 +42,8 @@ export interface JoinOptions {
   admitLabels(host: string | undefined, labels: Labels): void;
   /** Milliseconds since 1970. */
   now(): number;
-  /** It waits until a person lets it in. */
-  onWaiting(host: string): void;
+  /** It waits until a person lets it in, who can compare the name of its key. */
+  onWaiting(host: string, key: string): void;
   signal: AbortSignal;
 }
 
@@ -64,10 +66,9 @@ export async function joinFleet(options: JoinOptions): Promise<Joined> {
   const ca = await meetAuthority(url, caKeyId);
   await compareClocks(url, now());
 
-  const pending = join(data, 'joining.key');
-  const keys = keptKey(pending);
+  const keys = keptKey(data, id);
   let said = await askToEnrol(url, ca, 'agents.join', { token, proof: proveToJoin(keys, id, host ?? null) });
-  if (said.state === 'waiting') options.onWaiting(said.host);
+  if (said.state === 'waiting') options.onWaiting(said.host, keyIdOf(keys.publicKey));
   while (said.state === 'waiting') {
     await sleep(APPROVED_MS, undefined, { signal: options.signal });
     said = await askToEnrol(url, ca, 'agents.certify', { proof: proveToCertify(keys, now()) });
@@ -77,17 +78,27 @@ export async function joinFleet(options: JoinOptions): Promise<Joined> {
   pinTrust(folder, said.root, said.trust);
   const agents = `wss://${new URL(url).hostname}:${said.port}${AGENT_PATH}`;
   writeJoined(folder, { ...said, url, agents, keyPem: privatePem(keys.privateKey) });
-  rmSync(pending, { force: true });
+  dropKeys(data);
   return readJoined(folder)!;
 }
 
-/** One key for one host, also where the answer to the first try was lost: the same key may ask again with the same token. */
-function keptKey(path: string): KeyPair {
+/**
+ * One key for one token: where the answer to the first try was lost, the same key may ask again with the same token. With another
+ * token it is another key, because the first one may have been turned away for good.
+ */
+function keptKey(data: string, token: string): KeyPair {
+  const path = join(data, `${PENDING}${token}`);
   const kept = readGuarded(path);
   if (kept !== undefined) return keyPairFrom(kept, path);
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  dropKeys(data);
   const made = makeTlsKey();
   writeGuarded(path, privatePem(made.privateKey));
   return made;
+}
+
+function dropKeys(data: string): void {
+  for (const name of readdirSync(data)) if (name.startsWith(PENDING)) rmSync(join(data, name));
 }
 
 async function compareClocks(url: string, here: number): Promise<void> {

@@ -48,9 +48,9 @@ export async function main(argv: string[]): Promise<void> {
           labels,
         ),
       now: Date.now,
-      onWaiting: (host) =>
+      onWaiting: (host, key) =>
         process.stderr.write(
-          `${host} waits until somebody lets it in, where fleet is administered: fleet hosts approve ${host}\n`,
+          `${host} waits until somebody lets it in, where fleet is administered: look with fleet hosts joined whether its key is ${key.slice(0, 16)}, then fleet hosts approve ${host}\n`,
         ),
       signal: stop.signal,
     });
