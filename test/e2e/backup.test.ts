@@ -266,12 +266,24 @@ t.test('the disk of the database is full', { skip: disk ? false : NO_MOUNT }, as
   for (let tries = 0; tries < 40 && last?.code !== 3; tries++)
     last = await run('deploy', 'pliable', '--version', '1.0.0');
   ended(t, last!, 3, 'no room left on the disk for the database', 'make room there');
-  ended(t, await run('backup', join(disk.path, 'backup')), 1, 'no room left on the disk for the backup');
-  t.strictSame(readdirSync(disk.path).sort(), ['ballast', 'data'], 'nothing is left of it');
+  // Who asked for it could not be written down.
+  ended(t, await run('backup', join(on.dir, 'backup')), 3, 'no room left on the disk for the database');
+  t.notOk(existsSync(join(on.dir, 'backup')), 'so it is not made');
   ended(t, await run('status'), 0, '1.0.0');
   rmSync(ballast);
   ended(t, await run('deploy', 'pliable', '--ref', 'v1.1.0'), 0, 'running=1.1.0');
   t.ok(fleet.controller!.running());
+});
+
+t.test('the disk for the backup is full', { skip: disk ? false : NO_MOUNT }, async (t) => {
+  if (disk === undefined) return;
+  const { run } = await scene(t);
+  const ballast = join(disk.path, 'ballast');
+  const { bavail, bsize } = statfsSync(disk.path);
+  writeFileSync(ballast, Buffer.alloc(bavail * bsize));
+  const before = readdirSync(disk.path).sort();
+  ended(t, await run('backup', join(disk.path, 'backup')), 1, 'no room left on the disk for the backup');
+  t.strictSame(readdirSync(disk.path).sort(), before, 'nothing is left of it');
 });
 
 const NO_STRACE = spawnSync('strace', ['-V']).error ? 'strace is not installed' : false;
