@@ -1,4 +1,5 @@
 /** `fleet agent join`: its flags and what it says. */
+import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { readConfig } from '../config/config.ts';
@@ -6,10 +7,11 @@ import { takeDataDirectory } from '../config/data.ts';
 import { createPolicy } from '../policy/policy.ts';
 import { joinFleet } from './join.ts';
 
-const HELP = `Usage: fleet agent join 'STRING' [--host NAME] [--config agent.yaml] [--root DIR] [--data DIR] [--again]
+const HELP = `Usage: fleet agent join ['STRING'] [--host NAME] [--config agent.yaml] [--root DIR] [--data DIR] [--again]
 
 Makes this host one of a fleet, with the string that \`fleet token create\` printed. It looks who answers before the token goes over
 the wire, and its key is made here and never leaves. Name, labels and where the controller is are kept in DATA/trust.
+Without the string it is read from stdin: an argument can be read by every user of this host while the command runs.
 
   --host NAME      this host's name, where the token does not say it
   --config FILE    agent.yaml: where the data directory is, and the policy, which may refuse the token's labels
@@ -18,8 +20,9 @@ the wire, and its key is made here and never leaves. Name, labels and where the 
   --again          also where this host has joined before: it gets another key
   -h, --help       this text
 
-Example:
+Examples:
   $ fleet agent join 'fleet1.eyJ1cmwiOi…' --host web-1
+  $ fleet agent join --config agent.yaml < join-string
 
 Exit status: 0 joined, 2 wrong use, or no whole string, 3 the token is not taken or another controller answers, 4 none answers`;
 
@@ -30,9 +33,9 @@ export async function main(argv: string[]): Promise<void> {
     process.stdout.write(`${HELP}\n`);
     return;
   }
-  const [string, ...more] = positionals;
-  if (string === undefined || more.length > 0)
-    throw wrongUse('name one join string: what fleet token create printed, in quotes');
+  const [given, ...more] = positionals;
+  if (more.length > 0) throw wrongUse('name one join string: what fleet token create printed, in quotes');
+  const string = given ?? (await fromStdin());
   const { config, file } = await readConfig(values);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
@@ -63,17 +66,22 @@ export async function main(argv: string[]): Promise<void> {
   }
 }
 
+async function fromStdin(): Promise<string> {
+  if (process.stdin.isTTY) process.stderr.write('paste the join string, then press Enter and Ctrl-D:\n');
+  return (await text(process.stdin)).trim();
+}
+
 function readFlags(argv: string[]) {
-  const text = { type: 'string' } as const;
+  const word = { type: 'string' } as const;
   try {
     return parseArgs({
       args: argv,
       allowPositionals: true,
       options: {
-        config: text,
-        host: text,
-        root: text,
-        data: text,
+        config: word,
+        host: word,
+        root: word,
+        data: word,
         again: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },

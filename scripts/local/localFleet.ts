@@ -7,13 +7,24 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { supervisorFor } from '@fleet/agent/supervisors/kinds.ts';
 import { wanted } from '@fleet/agent/supervisors/spec.ts';
-import { readLogin } from '@fleet/trust/login.ts';
+import { type Login, readLogin } from '@fleet/trust/login.ts';
 import { clientOptions } from '@fleet/trust/tls.ts';
 import { freePorts } from './ports.ts';
-import { FLEET, type Program, type Ran, runFleet, startProgram, waitUntil } from './program.ts';
+import {
+  FLEET,
+  type Program,
+  type Ran,
+  type RunOptions,
+  runFleet,
+  startProgram,
+  waitUntil,
+} from './program.ts';
 
 /** In the fleet's own folder: nobody's real login is touched. */
 const LOGIN = 'login.json';
+
+/** In the fleet's folder, where no other is named. */
+type Running = Partial<RunOptions>;
 
 export interface LocalHost {
   host: string;
@@ -132,12 +143,12 @@ export class LocalFleet {
   async join({ host, labels }: LocalHost): Promise<void> {
     const given = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
     const { stdout } = await this.well(['token', 'create', '--host', host, ...given]);
-    await this.well(['agent', 'join', stdout.trim(), '--config', `agent-${host}.yaml`]);
+    await this.well(['agent', 'join', '--config', `agent-${host}.yaml`], { input: stdout });
   }
 
   /** `run`, held to exit status 0. */
-  async well(argv: string[]): Promise<Ran> {
-    const ran = await this.run(argv);
+  async well(argv: string[], options: Running = {}): Promise<Ran> {
+    const ran = await this.run(argv, options);
     if (ran.code !== 0) throw new Error(`fleet ${argv.join(' ')} ended with ${ran.code}: ${ran.stderr}`);
     return ran;
   }
@@ -156,16 +167,26 @@ export class LocalFleet {
       if (response.ok) return response.json();
       throw new Error(`${path} is answered with ${response.status}`);
     }
-    const { token, ca } = readLogin(join(this.dir, LOGIN))!;
+    const response = await this.ask(path, this.login.token);
+    const said = await json(response);
+    if (response.statusCode === 200) return said;
+    throw new Error(`${path} is answered with ${response.statusCode}: ${JSON.stringify(said)}`);
+  }
+
+  /** The login that `fleet init` has written. */
+  get login(): Login {
+    return readLogin(join(this.dir, LOGIN))!;
+  }
+
+  /** Where it is secure: the answer to whoever has that token, from its beginning. */
+  async ask(path: string, token: string): Promise<IncomingMessage> {
     const asking = request(this.url + path, {
-      ...clientOptions({ ca }),
+      ...clientOptions(this.login),
       agent: false,
       headers: { authorization: `Bearer ${token}` },
     }).end();
     const [response] = (await once(asking, 'response')) as [IncomingMessage];
-    const said = await json(response);
-    if (response.statusCode === 200) return said;
-    throw new Error(`${path} is answered with ${response.statusCode}: ${JSON.stringify(said)}`);
+    return response;
   }
 
   /** Started, and connected. */
@@ -189,12 +210,8 @@ export class LocalFleet {
   }
 
   /** Runs `fleet` as a person at this fleet would. */
-  run(argv: string[], options: { show?: boolean; env?: NodeJS.ProcessEnv } = {}): Promise<Ran> {
-    return runFleet(argv, {
-      cwd: this.dir,
-      env: { ...this.#env, ...options.env },
-      show: options.show ?? false,
-    });
+  run(argv: string[], options: Running = {}): Promise<Ran> {
+    return runFleet(argv, { cwd: this.dir, ...options, env: { ...this.#env, ...options.env } });
   }
 
   /** Ends everything that was started, the services too, which would outlive their agents. */

@@ -65,16 +65,24 @@ export interface Ran {
   stderr: string;
 }
 
-/** Runs `fleet` to its end. `show` also lets it print to this terminal. */
-export async function runFleet(
-  argv: string[],
-  options: { cwd: string; env?: NodeJS.ProcessEnv; show?: boolean },
-): Promise<Ran> {
+export interface RunOptions {
+  cwd: string;
+  env?: NodeJS.ProcessEnv;
+  /** It also prints to this terminal. */
+  show?: boolean;
+  /** What it finds in its stdin. */
+  input?: string;
+}
+
+/** Runs `fleet` to its end. */
+export async function runFleet(argv: string[], options: RunOptions): Promise<Ran> {
   const child = spawn(process.execPath, [FLEET, ...argv], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
+  // It may end without having read it.
+  child.stdin.on('error', () => {}).end(options.input);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -1,7 +1,16 @@
-/** Secrets are sung by everything that is given them, and heard nowhere. */
-import { chmodSync, globSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+/** Secrets are sung by everything that is given them, and heard nowhere; nor are the tokens and keys of the fleet itself. */
+import {
+  chmodSync,
+  globSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readJoinString } from '@fleet/trust/joinString.ts';
 import t, { type Test } from 'tap';
 import { LocalFleet } from '../../scripts/local/localFleet.ts';
 import { freePorts } from '../../scripts/local/ports.ts';
@@ -22,6 +31,9 @@ createServer((request, response) => {
 }).listen(Number(process.env.PORT), '127.0.0.1');
 `;
 const SONGS = ['FROM_ENVIRONMENT', 'FROM_FILE', 'FROM_COMMAND', 'WRITTEN'];
+
+/** Private keys, where they belong. */
+const KEYS = ['fleet-root.key', 'ci.key', 'data/trust/{ca,controller}.key', 'hosts/*/.agent/trust/agent.key'];
 
 interface Version {
   hooks?: string;
@@ -91,6 +103,7 @@ t.test('whatever becomes of a deployment, no canary is found where it should not
   repository.sing('1.4.0');
   const fleet = await LocalFleet.create({
     dir,
+    secure: true,
     env: { FLEET_TEST_CANARY: inEnvironment },
     hosts: [
       { host: 'a', labels: { role: 'web', port: one } },
@@ -121,23 +134,26 @@ environments:
     await fleet.stop();
     fleet.remove();
   });
-  const told: Ran[] = [];
+  const told = new Map<string, string>();
   const run = async (...argv: string[]) => {
     const ran = await fleet.run(argv);
-    told.push(ran);
-    canaries.look(`fleet ${argv.join(' ')}`, ran.stdout + ran.stderr);
+    const words = `fleet ${argv.join(' ')}`;
+    told.set(words, `${told.get(words)} ${ran.stdout} ${ran.stderr}`);
     return ran;
   };
   const calledOff = canaries.watchCommandLines();
   await fleet.start();
-  const streaming = new AbortController();
-  let stream = '';
-  const streamed = fetch(`${fleet.url}/api/events?after=0`, { signal: streaming.signal })
-    .then(async ({ body }) => {
-      const text = new TextDecoder();
-      for await (const chunk of body!) stream += text.decode(chunk as Uint8Array, { stream: true });
-    })
-    .catch(() => {});
+  const person = await tokenOf(fleet, 'people', 'add', 'ann', '--role', 'viewer');
+  canaries.addToken('a person’s token', person);
+  canaries.addToken('a join token', await tokenOf(fleet, 'token', 'create', '--role', 'web'));
+  canaries.addToken('the first admin’s token', fleet.login.token);
+  // Gone from the disk where another machine signs.
+  const released = readFileSync(join(dir, 'data/trust/release.key'), 'utf8');
+  const stream = await fleet.ask('/api/events?after=0', person);
+  let heard = '';
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    heard += chunk;
+  });
 
   ended(t, await run('config', 'check'), 0);
   ended(t, await run('deploy', 'singer', '--ref', 'v1.0.0'), 0, 'running=1.0.0');
@@ -154,7 +170,6 @@ environments:
   for (const verb of ['status', 'history', 'hosts']) ended(t, await run(verb, '--json'), 0);
   for (const failed of ['2', '3', '4']) ended(t, await run('recap', failed, '--json'), 5, 'restored');
   ended(t, await run('plan', 'singer', '--version', '1.4.0'), 0);
-  ended(t, await run('backup', 'kept'), 0);
 
   await t.test('a secret that has changed is a change, and one that is missing is told', async (t) => {
     const digest = (text: string) => (JSON.parse(text) as { digest: string; noop: boolean }).digest;
@@ -179,16 +194,40 @@ environments:
   await fleet.startAgent('a');
   ended(t, await run('logs', 'singer', '--host', 'a'), 0, '[secret FROM_FILE]');
 
-  streaming.abort();
-  await streamed;
-  canaries.look('the event stream', stream);
-  t.match(stream, '[secret ', 'it tells of secrets by name');
+  await t.test(
+    'from here on a key of another machine signs, and leaves it as little as the root key does',
+    async (t) => {
+      ended(t, await run('keys', 'make', '--out', 'ci.key'), 0);
+      const byRoot = ['--public-key', 'ci.key.pub', '--root-key', 'fleet-root.key', '--level', 'L1b'];
+      ended(t, await run('keys', 'add', 'ci', ...byRoot), 0, 'L1b');
+      const built = ['build', 'singer', '--version', '1.5.0', '--sign-key', '../ci.key', '--out', '..'];
+      await fleet.well(built, { cwd: repository.dir });
+      ended(t, await run('push', 'singer-1.5.0.fleet'), 0);
+      ended(t, await run('floor', 'singer', '1.5.0', '-m', 'sings too loud', '--sign-key', 'ci.key'), 0);
+      ended(t, await run('deploy', 'singer', '--version', '1.4.0'), 1, 'may not sign');
+    },
+  );
+  for (const list of ['people list', 'token list', 'keys show', 'hosts joined', 'audit', 'audit verify'])
+    ended(t, await run(...list.split(' '), '--json'), 0);
+  ended(t, await run('backup', 'kept'), 0);
+  t.strictSame(readdirSync(join(dir, 'kept')).sort(), ['artifacts', 'backup.json', 'fleet.sqlite']);
+
+  const keys = KEYS.flatMap((pattern) => globSync(pattern, { cwd: dir }));
+  t.equal(keys.length, 6);
+  for (const path of keys) canaries.addKey(path, readFileSync(join(dir, path), 'utf8'));
+  canaries.addKey('the key that the controller had', released);
+
+  stream.destroy();
+  canaries.look('the event stream', heard);
+  t.match(heard, '[secret ', 'it tells of secrets by name');
+  for (const [words, output] of told) canaries.look(words, output);
   const looks = calledOff();
   t.ok(looks > 50, `command lines were looked at ${looks} times`);
   const guarded = globSync('hosts/*/singer/run/{values,spec}.json', { cwd: dir });
   t.equal(guarded.length, 4);
-  for (const path of guarded) t.equal(statSync(join(dir, path)).mode & 0o777, 0o600, path);
-  const sources = ['controller.yaml', 'from-file', 'for-command', ...guarded];
+  const closed = [...guarded, ...keys, 'login.json'];
+  for (const path of closed) t.equal(statSync(join(dir, path)).mode & 0o777, 0o600, path);
+  const sources = ['controller.yaml', 'from-file', 'for-command', ...closed];
   const files = canaries.search(dir, (path) => sources.includes(path));
   t.ok(files > 50, `${files} files were searched`);
   t.match(readFileSync(join(dir, 'hosts/a/singer/run/log'), 'utf8'), 'starts with [secret FROM_ENVIRONMENT]');
@@ -197,3 +236,8 @@ environments:
   for (const path of sources) canaries.look(path, readFileSync(join(dir, path)));
   t.equal(new Set([...canaries.seen].map((seen) => seen.replace(/.*: /, ''))).size, sources.length);
 });
+
+/** What such a command prints once and keeps nowhere. */
+async function tokenOf(fleet: LocalFleet, ...argv: string[]): Promise<string> {
+  return readJoinString((await fleet.well(argv)).stdout.trim()).token;
+}
