@@ -34,15 +34,18 @@ export async function everybody(on: Controller): Promise<Record<string, Caller>>
   const file = (name: string) => readFileSync(join(on.keys, name), 'utf8');
   const authorityAt = (at: number) =>
     openAuthority(keyPairFrom(file('ca.key'), 'ca.key'), trust.authority.pem, () => at);
-  const plain = clientOptions({ ca: trust.authority.pem });
-  const nobody: Caller = {
-    ...{ tls: plain, headers: {}, says: 'joined', host: null },
-    ...{ certified: false, role: null, scope: {}, proves: false },
-  };
-  const certified = async (authority: Authority, name: string, keys: KeyPair, more: Partial<Caller> = {}) => {
-    const cert = await authority.issueAgent(name, publicText(keys.publicKey));
-    return { ...nobody, tls: { ...plain, cert, key: privatePem(keys.privateKey) }, ...more };
-  };
+  const nobody = nobodyAt(trust.authority);
+  const { tls: plain } = nobody;
+  const certified = async (
+    authority: Authority,
+    name: string,
+    keys: KeyPair,
+    more: Partial<Caller> = {},
+  ) => ({
+    ...nobody,
+    ...(await certificateOf(authority, name, keys, plain)),
+    ...more,
+  });
   const joins = async (name: string, wishes: Parameters<typeof tokenOf>[1] = {}): Promise<KeyPair> => {
     const keys = makeTlsKey();
     await enrolment.join(joinBody(await tokenOf(enrolment, wishes), name, keys));
@@ -68,14 +71,14 @@ export async function everybody(on: Controller): Promise<Record<string, Caller>>
 
   const good = await certified(trust.authority, 'joined', joined, { ...ours, host: 'joined' });
   const byCertificate: Record<string, Caller> = {
-    'nobody, with no certificate and no token': nobody,
+    ...(await strangers(trust.authority)),
     'a certificate of another authority of the same name': await certified(elsewhere, 'joined', joined),
     'a certificate that it signed itself': {
       ...nobody,
       tls: {
         ...plain,
-        cert: await makeAuthority(foreign, Date.now(), 'CN=joined'),
-        key: privatePem(foreign.privateKey),
+        cert: await makeAuthority(joined, Date.now(), 'CN=joined'),
+        key: privatePem(joined.privateKey),
       },
     },
     'an expired certificate': await certified(await authorityAt(Date.now() - 8 * DAY_MS), 'joined', joined),
@@ -86,12 +89,6 @@ export async function everybody(on: Controller): Promise<Record<string, Caller>>
       trust.authority,
       'waiting',
       waiting,
-      ours,
-    ),
-    'a certificate for a key that never joined': await certified(
-      trust.authority,
-      'joined',
-      makeTlsKey(),
       ours,
     ),
     'a certificate with another name than its key has': await certified(
@@ -111,9 +108,9 @@ export async function everybody(on: Controller): Promise<Record<string, Caller>>
     'an agent': good,
   };
 
-  const bearer = (token: string, more: Partial<Caller> = {}): Caller => ({
+  const bearer = (token: string, more: Partial<Caller> = {}) => ({
     ...nobody,
-    headers: { authorization: `Bearer ${token}` },
+    headers: bearing(token),
     ...more,
   });
   const give = (name: string, role: Role, scope: Partial<Scope> = {}, expires: string | null = null) =>
@@ -124,7 +121,6 @@ export async function everybody(on: Controller): Promise<Record<string, Caller>>
   await give('ann', 'viewer');
   const byToken: Record<string, Caller> = {
     'a token that is none': bearer('secret'),
-    'a token of nobody': bearer(makeBearer('fleet').text),
     'the id of a token with another secret': bearer(`${right.slice(0, 23)}${'A'.repeat(43)}`),
     'an expired token': bearer(await give('late', 'admin', {}, new Date(Date.now() - 1).toISOString())),
     'a revoked token': bearer(gone),
@@ -148,10 +144,41 @@ export async function everybody(on: Controller): Promise<Record<string, Caller>>
     'a host that has a join token': { ...nobody, proves: true },
   };
   for (const role of ROLES) byToken[role] = bearer(await give(`a ${role}`.replace(' ', '-'), role), { role });
-  const all = { ...byCertificate, ...byToken };
-  // Read once for all that each of them asks.
-  for (const caller of Object.values(all)) caller.tls.secureContext = createSecureContext(caller.tls);
-  return all;
+  return readOnce({ ...byCertificate, ...byToken });
+}
+
+/** Those of whom a controller knows nothing at all, though its own authority's key may have been used for them. */
+export async function strangers(authority: Authority): Promise<Record<string, Caller>> {
+  const nobody = nobodyAt(authority);
+  return readOnce({
+    'nobody, with no certificate and no token': nobody,
+    'a token of nobody': { ...nobody, headers: bearing(makeBearer('fleet').text) },
+    'a certificate for a key that never joined': {
+      ...nobody,
+      ...(await certificateOf(authority, 'joined', makeTlsKey(), nobody.tls)),
+      certified: true,
+    },
+  });
+}
+
+function nobodyAt({ pem }: Authority): Caller {
+  return {
+    ...{ tls: clientOptions({ ca: pem }), headers: {}, says: 'joined', host: null },
+    ...{ certified: false, role: null, scope: {}, proves: false },
+  };
+}
+
+const bearing = (token: string) => ({ authorization: `Bearer ${token}` });
+
+async function certificateOf(authority: Authority, name: string, keys: KeyPair, plain: Caller['tls']) {
+  const cert = await authority.issueAgent(name, publicText(keys.publicKey));
+  return { tls: { ...plain, cert, key: privatePem(keys.privateKey) } };
+}
+
+/** What each shows is the same for all that it asks. */
+function readOnce(callers: Record<string, Caller>): Record<string, Caller> {
+  for (const { tls } of Object.values(callers)) tls.secureContext = createSecureContext(tls);
+  return callers;
 }
 
 /** Throws where the server does not resume it: then it shows nothing. */

@@ -3,17 +3,24 @@
  * dispatch, and what each cell has to be follows from `access` and `from` in them and from what the caller has by right.
  */
 
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { helloFrom } from '@fleet/link/pair.fixture.ts';
 import { mayAct } from '@fleet/protocol/access.ts';
 import { DOCS, EVENTS, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
 import { MESSAGES, type Message } from '@fleet/protocol/messages/methods.ts';
-import t from 'tap';
+import { keyPairFrom } from '@fleet/trust/keys.ts';
+import t, { type Test } from 'tap';
 import { CALLS, joining } from '../../controller/api/calls.fixture.ts';
+import { watchRows } from '../../controller/api/edge.fixture.ts';
 import { fleets } from '../../controller/deploy/fleet.fixture.ts';
 import { tokenOf } from '../../controller/enrol/enrolment.fixture.ts';
+import { openAuthority } from '../../controller/trust/authority.ts';
+import { LocalFleet } from '../../scripts/local/localFleet.ts';
 import { type Answer, askOverLink, askRoute } from './asking.ts';
-import { type Caller, everybody } from './callers.ts';
-import { type Endpoint, openController } from './controller.ts';
+import { type Caller, everybody, strangers } from './callers.ts';
+import { type Controller, type Endpoint, openController } from './controller.ts';
 
 /** A route that does not say who may ask, or a message that does not say who may send it, does not compile. */
 type Says<T, K extends keyof T> = undefined extends T[K] ? false : true;
@@ -97,23 +104,23 @@ function ofMessage({ certified, host, says, role }: Caller, endpoint: Endpoint, 
 
 /** Every host's own, always: so that its second hello says nothing new. */
 const INSTANCE = '00000000-0000-4000-8000-000000000000';
-const makeFleet = await fleets(t);
 
-t.test('routes and messages, by everybody, on both endpoints', async (t) => {
-  const on = await openController(t, await makeFleet(t));
-  const callers = await everybody(on);
-  joining.token = await tokenOf(on.enrolment);
-  await on.store.builds.begin('segmenter', 'main');
+/** Asks for every route and message on both endpoints; each caller's answers are one assertion. */
+async function askAll(
+  t: Test,
+  { ports, state, idle }: Pick<Controller, 'ports' | 'state' | 'idle'>,
+  callers: Record<string, Caller>,
+): Promise<void> {
   let cells = 0;
-  let known = on.state();
+  let known = state();
 
-  /** Whether it was refused, with the state as it was. */
+  /** What it got; and that all is as it was, where that was a refusal. */
   async function cell(expected: string, ask: () => Promise<string>): Promise<string> {
     cells += 1;
     const got = await ask();
-    if (got === 'let in') await on.idle();
+    if (got === 'let in') await idle();
     const before = known;
-    known = on.state();
+    known = state();
     const isKept = known === before || (got === 'let in' && expected === got);
     return isKept ? got : `${got}, and something has changed`;
   }
@@ -121,36 +128,66 @@ t.test('routes and messages, by everybody, on both endpoints', async (t) => {
   for (const [who, caller] of Object.entries(callers)) {
     const expected: Record<string, string> = {};
     const got: Record<string, string> = {};
-    for (const [endpoint, port] of Object.entries(on.ports) as Array<[Endpoint, number]>) {
+    for (const [endpoint, port] of Object.entries(ports) as Array<[Endpoint, number]>) {
       for (const row of ROWS) {
-        const { name, access, method, good, absent } = row;
-        const at = `${name} on the endpoint for ${endpoint}`;
+        const at = `${row.name} on the endpoint for ${endpoint}`;
         const right = ofRoute(caller, endpoint, row);
         expected[at] = right;
-        const isGood = caller.proves || (right !== 'let in' && right !== 'not proven');
-        const { path, body } = isGood ? good : absent;
-        // The fleet of this test has one deployment.
-        const call = { method, path: path.replace(/deployments\/[45]\b/, 'deployments/1'), body };
         got[at] = await cell(right, async () => {
-          const answer = await askRoute(port, caller, call);
+          const answer = await askRoute(port, caller, callOf(row, caller, right));
           if (right === 'nothing of it' && tellsNothing(caller, answer)) return right;
-          return gets(answer, access === 'key');
+          return gets(answer, row.access === 'key');
         });
       }
       for (const name of Object.keys(MESSAGES) as Array<keyof typeof MESSAGES>) {
         const at = `the message ${name} on the endpoint for ${endpoint}`;
         const right = ofMessage(caller, endpoint, name);
         expected[at] = right;
-        const hello = {
-          method: 'hello',
-          body: helloFrom(caller.host ?? caller.says, { instance: INSTANCE }),
-        };
-        const lie = { method: 'hello', body: helloFrom(caller.says, { instance: INSTANCE }) };
-        const messages = name === 'hello' ? [lie] : [hello, { method: name, body: {} }];
-        got[at] = await cell(right, async () => gets(await askOverLink(port, caller, messages), true));
+        got[at] = await cell(right, async () =>
+          gets(await askOverLink(port, caller, messagesOf(name, caller)), true),
+        );
       }
     }
     t.strictSame(got, expected, who);
   }
   t.comment(`${cells} cells`);
+}
+
+function callOf({ method, good, absent }: Row, { proves }: Caller, right: string) {
+  const { path, body } = proves || (right !== 'let in' && right !== 'not proven') ? good : absent;
+  // The fleet of this test has one deployment.
+  return { method, path: path.replace(/deployments\/[45]\b/, 'deployments/1'), body };
+}
+
+/** Nothing is answered before a hello. Whether a message is known is asked before its body is looked at. */
+function messagesOf(name: keyof typeof MESSAGES, { host, says }: Caller) {
+  const hello = (from: string) => ({ method: 'hello', body: helloFrom(from, { instance: INSTANCE }) });
+  return name === 'hello' ? [hello(says)] : [hello(host ?? says), { method: name, body: {} }];
+}
+
+const CONFIG = 'data: ./data\nservices: {}\nenvironments: {}\n';
+t.test('by strangers, of a controller as it is started', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'fleet-matrix-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const fleet = await LocalFleet.create({ dir, secure: true, hosts: [], config: CONFIG });
+  t.teardown(() => fleet.stop());
+  await fleet.start();
+  const file = (name: string) => readFileSync(join(dir, name), 'utf8');
+  const keys = keyPairFrom(file('data/trust/ca.key'), 'ca.key');
+  const authority = await openAuthority(keys, file('data/trust/ca.pem'), Date.now);
+  const ports = {
+    people: Number(new URL(fleet.url).port),
+    agents: Number(/^listen_agents: .*:(\d+)$/m.exec(file('controller.yaml'))?.[1]),
+  };
+  const state = watchRows(t, join(dir, 'data/fleet.sqlite'));
+  await askAll(t, { ports, state, idle: async () => {} }, await strangers(authority));
+});
+
+t.test('routes and messages, by everybody, on both endpoints', async (t) => {
+  const makeFleet = await fleets(t);
+  const on = await openController(t, await makeFleet(t));
+  const callers = await everybody(on);
+  joining.token = await tokenOf(on.enrolment);
+  await on.store.builds.begin('segmenter', 'main');
+  await askAll(t, on, callers);
 });
