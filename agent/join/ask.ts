@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { type RequestOptions, request } from 'node:https';
 import { text } from 'node:stream/consumers';
+import { untrusted } from '@fleet/link/untrusted.ts';
 import { type Enrolled, enrolled } from '@fleet/protocol/api/enrolment.ts';
 import { ROUTES } from '@fleet/protocol/api/routes.ts';
 import { CODES, type ErrorBody, FleetError, fromBody } from '@fleet/protocol/errors.ts';
@@ -10,7 +11,7 @@ import { clientOptions, TLS_13 } from '@fleet/trust/tls.ts';
 
 const ANSWER_MS = 30_000;
 
-/** Throws what the controller says, `controller_unreachable`. `ca`: the authority's certificate, PEM. */
+/** Throws what the controller says, `clock_off`, `wrong_authority`, `controller_unreachable`. `ca`: the authority's certificate, PEM. */
 export async function askToEnrol(
   url: string,
   ca: string,
@@ -51,7 +52,9 @@ async function post(url: string, path: string, body: object, tls: RequestOptions
     const [response] = (await once(asking, 'response')) as [IncomingMessage];
     return response;
   } catch (cause) {
-    throw unreachable(url, cause instanceof Error ? cause.message : String(cause), cause);
+    throw (
+      untrusted(url, cause) ?? unreachable(url, cause instanceof Error ? cause.message : String(cause), cause)
+    );
   }
 }
 

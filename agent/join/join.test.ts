@@ -4,9 +4,11 @@ import { readdirSync, statSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
+import { dial } from '@fleet/link/dial.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { readJoinString, writeJoinString } from '@fleet/trust/joinString.ts';
-import { validity } from '@fleet/trust/tls.ts';
+import { makeTlsKey, privatePem, publicText } from '@fleet/trust/keys.ts';
+import { clientOptions, validity } from '@fleet/trust/tls.ts';
 import t from 'tap';
 import { DAY_MS, dialAs, openGates } from '../../test/fixtures/identities.ts';
 import { openCertificate } from '../trust/certificate.ts';
@@ -180,6 +182,41 @@ t.test(
     await t.rejects(certificate.tls(), { code: 'not_enrolled', message: /web-1 was revoked/ });
   },
 );
+
+t.test('a controller that is not believed any more: by its clock, or by its authority', async (t) => {
+  const gates = await openGates(t);
+  const other = await openGates(t);
+  const joined = await joinFleet(host(gates.dir, { string: await gates.stringOf() }));
+  const { ca, cert, key } = await openCertificate(joined, Date.now).tls();
+  gates.clock.now += DAY_MS;
+  for (const [code, { trust }] of Object.entries({ clock_off: gates, wrong_authority: other })) {
+    const keys = makeTlsKey();
+    const server = createTlsServer({
+      cert: await trust.authority.issueController(publicText(keys.publicKey)),
+      key: privatePem(keys.privateKey),
+    });
+    server.on('tlsClientError', () => {});
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    t.teardown(() => server.close());
+    const { port } = server.address() as { port: number };
+    const stop = new AbortController();
+    const told: object[] = [];
+    const warn = (said: object) => {
+      told.push(said);
+      stop.abort();
+    };
+    await dial({
+      url: `wss://127.0.0.1:${port}/agent`,
+      tls: async () => clientOptions({ ca, cert: cert!, key: key! }),
+      connect: () => Promise.reject(new Error('never called')),
+      log: { debug() {}, info() {}, warn },
+      signal: stop.signal,
+    });
+    t.match(told, [{ code, next: code === 'clock_off' ? /timedatectl/ : /fleet agent join --again/ }]);
+    const late = { ...joined, url: `https://127.0.0.1:${port}` };
+    await t.rejects(openCertificate(late, () => Date.now() + 8 * DAY_MS).tls(), { code });
+  }
+});
 
 t.test('what is no controller at all', async (t) => {
   const gates = await openGates(t);

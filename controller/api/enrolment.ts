@@ -23,14 +23,14 @@ export function enrolment({ enrolment, store }: Served): Handlers<Names> {
     'hosts.approve': async ({ params: { host } }) => {
       if (!(await on().approve(host)))
         throw new FleetError('unknown_host', `no host ${host} waits to be let in`, {
-          next: 'fleet hosts lists those that do',
+          next: 'fleet hosts joined lists those that do',
         });
       return { approved: true };
     },
     'hosts.revoke': async ({ params: { host }, by }) => {
       if (!(await on().end(host, 'revoked', by)))
         throw new FleetError('unknown_host', `no host has joined as ${host}`, {
-          next: 'fleet hosts lists them',
+          next: 'fleet hosts joined lists them',
         });
       return { revoked: true };
     },

@@ -19,6 +19,7 @@ import { WebSocket } from 'ws';
 import { SOCKET_LIMITS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Session } from './session.ts';
+import { untrusted } from './untrusted.ts';
 
 const HANDSHAKE_MS = 10_000;
 /** A session that lived this long was a good one: the next pause is short again. */
@@ -115,7 +116,7 @@ function opened(socket: WebSocket, url: string, connect: DialOptions['connect'])
     socket.once('open', () => resolve(Promise.try(connect, socket)));
     socket.once('unexpected-response', (_request, response) => void refusal(url, response).then(reject));
     // After 'open' this one comes too late to matter, and is there because an error without a listener ends the process.
-    socket.on('error', (cause) => reject(unanswered(url, cause)));
+    socket.on('error', (cause) => reject(untrusted(url, cause) ?? unanswered(url, cause)));
   });
 }
 

@@ -75,7 +75,16 @@ environments:
   t.match((await fleet.well(['audit'])).stdout, /hosts\.revoke/);
 
   // A token that was spent says so on the host, and stands in the audit log.
-  const { stdout: string } = await fleet.well(['token', 'create', '--host', 'web-2', '--role', 'segmenter']);
+  const { stdout: string } = await fleet.well([
+    'token',
+    'create',
+    '--host',
+    'web-2',
+    '--role',
+    'segmenter',
+    '--env',
+    'production',
+  ]);
   await fleet.agents.get('web-2')!.stop();
   const join2 = ['agent', 'join', string.trim(), '--config', 'agent-web-2.yaml'];
   t.match(await fleet.run(join2), { code: 2, stderr: /joined as web-2 already/ });

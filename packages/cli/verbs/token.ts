@@ -12,6 +12,7 @@ import { reachController } from '../reach.ts';
 type Creating = Reporting & {
   role?: string;
   environment?: string;
+  env?: string;
   label: Record<string, string>;
   host?: string;
   uses: number;
@@ -26,6 +27,7 @@ export function define(command: Command, cli: Cli): void {
   creating
     .addOption(new Option('--role <role>', 'the label role of the host'))
     .addOption(new Option('-e, --environment <name>', 'the label environment of the host'))
+    .addOption(new Option('--env <name>', 'the same').hideHelp())
     .addOption(
       new Option('--label <name=value>', 'another label of the host; may be repeated')
         .argParser(readLabel)
@@ -87,7 +89,17 @@ export function define(command: Command, cli: Cli): void {
 
 async function create(cli: Cli, options: Creating): Promise<void> {
   const client = reachController(cli, options);
-  const { role, environment, label, host, uses, ttl, approve = false, url = client.controller } = options;
+  const {
+    role,
+    env,
+    environment = env,
+    label,
+    host,
+    uses,
+    ttl,
+    approve = false,
+    url = client.controller,
+  } = options;
   if (!url.startsWith('https:'))
     throw new FleetError('bad_request', `hosts cannot join at ${url}: it is plain`, {
       next: 'fleet login first; a controller in development asks nobody who they are',
