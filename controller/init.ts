@@ -105,7 +105,7 @@ async function initKeys(file: string, login: string | undefined): Promise<boolea
     return true;
   }
   const made = await makeTrust(config.data, config.file, Date.now());
-  say(`made the keys of this fleet in ${made.folder}`);
+  say(`made this fleet’s keys in ${made.folder}`);
   say(
     '  Whoever owns the controller can sign releases, and so run code on every host (level L0, good to begin with).',
   );

@@ -83,7 +83,7 @@ async function tour(): Promise<void> {
   say('$ fleet controller --config controller.yaml &');
   for (const host of HOSTS) {
     say(
-      `$ fleet agent join "$(fleet token create --host ${host} --role segmenter …)" --config agent-${host}.yaml`,
+      `$ fleet token create --host ${host} --role segmenter … | fleet agent join --config agent-${host}.yaml`,
     );
     say(`$ fleet agent --config agent-${host}.yaml &`);
   }

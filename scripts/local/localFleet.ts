@@ -58,6 +58,8 @@ export class LocalFleet {
   readonly #node: (program: string) => string[];
   controller: Program | undefined;
   readonly agents = new Map<string, Program>();
+  /** What its hosts have joined with. */
+  readonly joinStrings: string[] = [];
 
   private constructor(options: LocalFleetOptions, port: number) {
     this.dir = options.dir;
@@ -143,6 +145,7 @@ export class LocalFleet {
   async join({ host, labels }: LocalHost): Promise<void> {
     const given = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
     const { stdout } = await this.well(['token', 'create', '--host', host, ...given]);
+    this.joinStrings.push(stdout.trim());
     await this.well(['agent', 'join', '--config', `agent-${host}.yaml`], { input: stdout });
   }
 

@@ -146,6 +146,8 @@ environments:
   const person = await tokenOf(fleet, 'people', 'add', 'ann', '--role', 'viewer');
   canaries.addToken('a person’s token', person);
   canaries.addToken('a join token', await tokenOf(fleet, 'token', 'create', '--role', 'web'));
+  for (const string of fleet.joinStrings)
+    canaries.addToken('a spent join token', readJoinString(string).token);
   canaries.addToken('the first admin’s token', fleet.login.token);
   // Gone from the disk where another machine signs.
   const released = readFileSync(join(dir, 'data/trust/release.key'), 'utf8');

@@ -12,7 +12,7 @@ t.test('what init writes is right as it stands, and its keys are nobody else’s
   t.equal(status, 0);
   t.match(
     stdout,
-    /^wrote fleet\.yaml\nwrote controller\.yaml\nwrote agent\.yaml\nmade the keys of this fleet in /,
+    /^wrote fleet\.yaml\nwrote controller\.yaml\nwrote agent\.yaml\nmade this fleet’s keys in /,
   );
   for (const said of [
     /level L0/,
