@@ -5,6 +5,7 @@ import { makeTlsKey } from '@fleet/trust/keys.ts';
 import { validity } from '@fleet/trust/tls.ts';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
+import { asked, note, samplePlan } from '../store/samples.fixture.ts';
 import { createStore } from '../store/store.ts';
 import { certifyBody, enrolmentIn, joinBody, tokenOf } from './enrolment.fixture.ts';
 
@@ -169,4 +170,20 @@ t.test('a new host under an old name inherits nothing', async (t) => {
     (await store.identities.list()).map(({ state }) => state),
     ['revoked', 'active'],
   );
+});
+
+t.test('nor does it come into a deployment that was planned for the old one', async (t) => {
+  const { enrolment, store } = await open(t);
+  await enrolment.join(joinBody(await tokenOf(enrolment), 'a'));
+  const id = await store.deployments.begin(asked);
+  await store.deployments.plan(id, samplePlan(1), note('planned'));
+  await enrolment.end('a', 'revoked', 'ann');
+  const again = joinBody(await tokenOf(enrolment, { labels: { role: 'other' } }), 'a');
+  await t.rejects(enrolment.join(again), {
+    code: 'name_in_use',
+    message: new RegExp(`deployment ${id} goes to the a`),
+    next: new RegExp(`fleet abort ${id}`),
+  });
+  await store.deployments.end(id, { state: 'aborted', exit: 1 }, note('over'));
+  t.match(await enrolment.join(again), { host: 'a' }, 'the token is still good');
 });

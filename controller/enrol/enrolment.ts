@@ -96,7 +96,7 @@ export class Enrolment {
     const id = bearerId('fleetjoin', text);
     if (id === undefined || id !== statement.token || !isProven(proof))
       throw badToken('it is none of this fleet');
-    await store.identities.join(id, proof.key, async ({ token: found, known, holder }) => {
+    await store.identities.join(id, proof.key, async ({ token: found, known, holder, deployment }) => {
       const shown = { token: found, text, host: statement.host, now: iso(clock()) };
       const token = checkToken(shown, known);
       if (known !== undefined) return undefined;
@@ -106,6 +106,12 @@ export class Enrolment {
       if ((await holder(host)) !== undefined)
         throw new FleetError('name_in_use', `another host has joined as ${host}`, {
           next: `take another name; or, if that one is gone for good: fleet hosts forget ${host}`,
+          data: { host },
+        });
+      const planned = await deployment(host);
+      if (planned !== undefined)
+        throw new FleetError('name_in_use', `deployment ${planned} goes to the ${host} that was before`, {
+          next: `wait until it has ended, or: fleet abort ${planned}; or take another name`,
           data: { host },
         });
       return {

@@ -2,6 +2,7 @@
 import type { IdentityRow, JoinToken } from '@fleet/protocol/api/enrolment.ts';
 import type { Labels } from '@fleet/protocol/words.ts';
 import type { Selectable } from 'kysely';
+import { FINAL } from './deployments.ts';
 import { forgetHost } from './hosts.ts';
 import { tokenOf } from './joinTokens.ts';
 import type { Db } from './open.ts';
@@ -19,6 +20,8 @@ export interface Standing {
   known: IdentityRecord | undefined;
   /** Who lives under a host name now. */
   holder(host: string): Promise<IdentityRecord | undefined>;
+  /** A deployment that has not ended, and that was planned for the host of this name. */
+  deployment(host: string): Promise<number | undefined>;
 }
 export type NewIdentity = Pick<
   IdentityRecord,
@@ -69,6 +72,16 @@ export class Identities {
             .where('state', 'in', ['waiting', 'active'])
             .executeTakeFirst();
           return holder && identityOf(holder);
+        },
+        async deployment(host) {
+          const planned = await trx
+            .selectFrom('deployment_hosts')
+            .innerJoin('deployments', 'deployments.id', 'deployment_hosts.deployment')
+            .select('deployments.id')
+            .where('deployment_hosts.host', '=', host)
+            .where('deployments.state', 'not in', FINAL)
+            .executeTakeFirst();
+          return planned?.id;
         },
       });
       if (made === undefined) return;
