@@ -28,7 +28,7 @@ there already stays as it is.
   agent        agent.yaml, on each host: where releases go, what may be done on it
 
 For a controller it also makes, once, the keys of its fleet in the data directory that controller.yaml names, and the root key
-beside it; and it logs in whoever runs it, with the role admin.
+beside it; and it logs in whoever runs it, with the role admin. docs/security.md says what each key is for.
 
       --name SERVICE  the service’s name in the files (default: my-service)
   -c, --config FILE   the controller’s configuration (default: controller.yaml)
