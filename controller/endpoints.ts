@@ -60,7 +60,7 @@ export async function openEndpoints(
   });
   // Nothing is served here but the upgrade to the agents' link.
   agents.on('request', (_request, response) => response.writeHead(404, { connection: 'close' }).end());
-  const renewal = setInterval(() => void renewed(), RENEWAL_MS);
+  const renewal = setInterval(() => void renewed(), RENEWAL_MS).unref();
   const renewed = async () => {
     const tls = { ...TLS_13, ...(await chain(trust)) };
     people.setSecureContext(tls);

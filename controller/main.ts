@@ -177,7 +177,8 @@ async function runController(file: string): Promise<void> {
   );
 
   await endpoints.listenForAgents();
-  await api.listen(endpoints.address).catch((error: unknown) => {
+  await api.listen(endpoints.address).catch(async (error: unknown) => {
+    await endpoints.close();
     throw inUse(error, config.listen, 'listen');
   });
   log.info({ url: endpoints.url(), data: config.data, fleet: store.fleet }, 'the controller listens');

