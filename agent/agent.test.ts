@@ -239,3 +239,13 @@ t.test('a host that is given up: its services are ended for good', async (t) => 
     'nor after the next start',
   );
 });
+
+t.test('a controller that chooses a protocol which the agent does not speak is left', async (t) => {
+  const rig = await openRig(t);
+  rig.controller.protocol = 0;
+  await rig.start();
+  const { links } = rig.controller;
+  await links[0]!.session.closed;
+  await until(() => links.length > 1);
+  t.pass('it hangs up, and asks anew');
+});

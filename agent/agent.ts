@@ -16,7 +16,7 @@ import type { Logger } from 'pino';
 import { type Commands, createCommands } from './commands/commands.ts';
 import { openEpochs } from './commands/epochs.ts';
 import { checkHandlers } from './handlers/check.ts';
-import { sayHello } from './handlers/hello.ts';
+import { requireProtocol, sayHello } from './handlers/hello.ts';
 import { logHandlers } from './handlers/log.ts';
 import { releaseHandlers } from './handlers/release.ts';
 import { stepHandlers } from './handlers/step.ts';
@@ -103,7 +103,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
         handlers,
         receive,
       });
-      await session.ask('hello', await hello(), { timeoutMs: HELLO_MS });
+      const { protocol } = await session.ask('hello', await hello(), { timeoutMs: HELLO_MS });
+      requireProtocol(protocol);
       if (certificate) keepRenewed(certificate, session, log);
       return session;
     },

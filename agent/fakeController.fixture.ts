@@ -60,7 +60,7 @@ export class FakeController {
               const link = { session, hello };
               this.links.push(link);
               for (const resolve of this.#waiting.splice(0)) setImmediate(resolve, link);
-              return { protocol: 1, fleet: this.fleet };
+              return { protocol: this.protocol, fleet: this.fleet };
             },
             'identity.renew': async () => {
               throw new FleetError('not_enrolled', 'this controller gives no certificates');
@@ -73,6 +73,9 @@ export class FakeController {
     this.url = `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
     return this;
   }
+
+  /** What it answers to the next hello. */
+  protocol = 1;
 
   /** The next agent that says hello. */
   nextLink(): Promise<Link> {

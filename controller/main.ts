@@ -32,7 +32,7 @@ import { signShelf } from './signing/shelf.ts';
 import { openSigning } from './signing/signing.ts';
 import type { OnBroken } from './store/faults.ts';
 import { createStore } from './store/store.ts';
-import { openTrust } from './trust/folder.ts';
+import { openTrust, refuseKeys } from './trust/folder.ts';
 
 const HELP = `Usage: fleet controller [--config controller.yaml]
 
@@ -71,7 +71,10 @@ function readFlags(argv: string[]): { config: string; help: boolean } {
 
 async function runController(file: string): Promise<void> {
   const config = await loadConfig(file);
-  if (config.development) loopbackOnly(config.listen);
+  if (config.development) {
+    loopbackOnly(config.listen);
+    refuseKeys(config.data, file);
+  }
   const dir = (name: string) => {
     const path = join(config.data, name);
     mkdirSync(path, { recursive: true, mode: 0o700 });

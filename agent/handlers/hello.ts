@@ -1,6 +1,7 @@
 /** What the agent says of itself on every new connection, before anything else. */
 
 import { bootId } from '@fleet/process/proc.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
 import { PROTOCOL } from '@fleet/protocol/messages/hello.ts';
 import type { ControllerMethods, Request } from '@fleet/protocol/messages/methods.ts';
 import type { Labels } from '@fleet/protocol/words.ts';
@@ -37,4 +38,14 @@ export async function sayHello(
     trust: host.trust.says(),
     freeDisk: await freeBytes(host.disk, host.root),
   };
+}
+
+/** The controller's choice has to be one that this agent speaks, whoever asks for an older one. Throws `version_mismatch`. */
+export function requireProtocol(chosen: number): void {
+  if (chosen >= PROTOCOL.min && chosen <= PROTOCOL.max) return;
+  throw new FleetError(
+    'version_mismatch',
+    `the controller wants to speak protocol ${chosen}, this agent (fleet ${self.version}) ${PROTOCOL.min} to ${PROTOCOL.max}`,
+    { next: 'put a controller and an agent of versions in place that know each other' },
+  );
 }

@@ -2,7 +2,7 @@
 import { chmodSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { openTrust, TRUST_FILES, trustFolder } from './folder.ts';
+import { openTrust, refuseKeys, TRUST_FILES, trustFolder } from './folder.ts';
 import { hasTrust, makeTrust } from './make.ts';
 
 async function made(t: Test) {
@@ -40,4 +40,10 @@ t.test('a controller without keys says what makes them', async (t) => {
     code: 'not_initialised',
     next: /^fleet init controller --config controller\.yaml/,
   });
+});
+
+t.test('a fleet in earnest is not run in development', async (t) => {
+  const { data } = await made(t);
+  t.throws(() => refuseKeys(data, 'controller.yaml'), { code: 'bad_config', next: /development: true/ });
+  t.doesNotThrow(() => refuseKeys(join(data, 'another'), 'controller.yaml'));
 });

@@ -2,7 +2,7 @@
  * DATA/trust: what `fleet init` made, opened at each start. Everything in it is 0600 in a folder of 0700, and the controller does not
  * start where others could read it. Who signs releases is another matter: see signing.
  */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { readGuarded, writeGuarded } from '@fleet/trust/guarded.ts';
@@ -35,6 +35,20 @@ export interface Trust {
   rootKeyId: string;
   /** Renewed where half of its life is over. */
   controllerTls(): Promise<ControllerTls>;
+}
+
+/**
+ * What is done in development, where nobody is asked, must not be signed by a fleet in earnest afterwards. Throws `bad_config`.
+ */
+export function refuseKeys(data: string, config: string): void {
+  if (!existsSync(trustFolder(data))) return;
+  throw new FleetError(
+    'bad_config',
+    `${data} has the keys of a fleet in earnest, and ${config} says development`,
+    {
+      next: 'take `development: true` out of it, or name another `data` folder to try things out',
+    },
+  );
 }
 
 /** Throws `not_initialised`, `key_too_open`. `clock` gives milliseconds since 1970; `config` is named in what to do next. */
