@@ -1,4 +1,5 @@
 /** Bad names in every text of every message: to an agent, and in the hello to a controller. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { asFleetError } from '@fleet/protocol/errors.ts';
 import { AGENT_METHODS, type AgentMethods, CONTROLLER_METHODS } from '@fleet/protocol/messages/methods.ts';
 import { serviceName } from '@fleet/protocol/words.ts';
@@ -9,6 +10,8 @@ import type { Part } from '../part.ts';
 import { changesBetween } from '../survey.ts';
 import { namePath, sampleOf, textsOf, withText } from './fields.ts';
 
+/** Fewer a second than a session allows its peer, in milliseconds between two: what is tried here is names, not floods. */
+const PACE_MS = 6;
 const DIGEST = 'a'.repeat(64);
 
 export async function badNamesToAgents(
@@ -34,6 +37,7 @@ export async function badNamesToAgents(
           ...{ identity: DIGEST, sha256: DIGEST, size: 1, keep: 2, compression: 'zstd' },
         };
         const body = withText(sampleOf(request, known), path, bad);
+        await sleep(PACE_MS);
         const ended = await ask(agent, method, body);
         part.count(`${method}: ${ended}`);
         if (ended === 'internal' || ended === 'link_lost')
