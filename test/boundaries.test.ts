@@ -227,3 +227,33 @@ t.test('folders are nouns of the domain', async (t) => {
     'no barrels',
   );
 });
+
+t.test('what is installed is what was chosen, and runs nothing at its installation', async (t) => {
+  interface Locked {
+    link?: boolean;
+    resolved?: string;
+    integrity?: string;
+  }
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, Locked>;
+  };
+  const installed = Object.entries(packages).filter(
+    ([path, { link }]) => path.includes('node_modules/') && !link,
+  );
+  t.ok(installed.length > 100, `${installed.length} packages are installed`);
+  t.strictSame(
+    installed.filter(([, { integrity }]) => !integrity?.startsWith('sha512-')).map(([path]) => path),
+    [],
+    'each is known by its digest',
+  );
+  t.match(readFileSync(join(ROOT, '.npmrc'), 'utf8'), /^ignore-scripts=true$/m);
+  t.match(readFileSync(join(ROOT, 'scripts/node24.sh'), 'utf8'), /npm ci --ignore-scripts/);
+  for (const file of globSync('{.,protocol,packages/*,controller,agent}/package.json', { cwd: ROOT })) {
+    const manifest = JSON.parse(readFileSync(join(ROOT, file), 'utf8')) as Record<string, object | undefined>;
+    const chosen = { ...manifest.dependencies, ...manifest.devDependencies };
+    const loose = Object.entries(chosen).filter(
+      ([name, version]) => !name.startsWith('@fleet/') && !/^\d+\.\d+\.\d+$/.test(String(version)),
+    );
+    t.strictSame(loose, [], `${file} names one version of each`);
+  }
+});
