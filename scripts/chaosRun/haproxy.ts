@@ -1,7 +1,7 @@
-/** The balancer of a run: its configuration, and a way to ask it that is not the controller's. */
+/** The balancer of a run: its configuration, and where to ask it. */
 import { writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
+import { askForServers } from '../machines/servers.ts';
 
 /**
  * Nothing hides a fault: no request is tried again or sent elsewhere. Checks are patient, because a busy machine is not a
@@ -43,45 +43,5 @@ export const adminSocket = (dir: string) => join(dir, 'admin.sock');
 export const lookSocket = (dir: string) => join(dir, 'look.sock');
 export const usersSocket = (dir: string) => join(dir, 'users.sock');
 
-export interface Server {
-  name: string;
-  admin: 'ready' | 'drain' | 'maint';
-  up: boolean;
-}
-
-const MAINTENANCE = 0x01;
-const DRAIN = 0x08;
-const RUNNING = '2';
-const ANSWER_MS = 2000;
-
 /** Rejects where HAProxy does not answer. */
-export async function lookAtServers(dir: string): Promise<Server[]> {
-  const answer = await ask(lookSocket(dir), `show servers state ${BACKEND}`);
-  const [, header = '', ...lines] = answer.split('\n');
-  const names = header.replace(/^# /, '').split(' ');
-  return lines
-    .filter((line) => line !== '')
-    .map((line) => {
-      const cells = line.split(' ');
-      const cell = (name: string) => cells[names.indexOf(name)] ?? '';
-      const flags = Number(cell('srv_admin_state'));
-      return {
-        name: cell('srv_name'),
-        admin: flags & MAINTENANCE ? 'maint' : flags & DRAIN ? 'drain' : 'ready',
-        up: cell('srv_op_state') === RUNNING,
-      };
-    });
-}
-
-function ask(path: string, question: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let answer = '';
-    const socket = connect(path, () => socket.write(`${question}\n`));
-    socket.setTimeout(ANSWER_MS, () => socket.destroy(new Error('HAProxy does not answer')));
-    socket.setEncoding('utf8').on('data', (text: string) => {
-      answer += text;
-    });
-    socket.on('error', reject);
-    socket.on('close', () => resolve(answer));
-  });
-}
+export const lookAtServers = (dir: string) => askForServers(lookSocket(dir), BACKEND);

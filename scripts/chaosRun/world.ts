@@ -82,6 +82,7 @@ export class World {
   /** Resolves when balancer and controller answer, and the agents have been started. */
   async start(random: Random): Promise<void> {
     this.network.create();
+    this.network.carryLoopback();
     for (const { disk } of this.hosts) disk.mount();
     this.store.mount();
     makeRepository(join(this.dir, 'application'), random);

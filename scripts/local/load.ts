@@ -14,9 +14,10 @@ export interface Load {
 /** `clients` at a time, each sending its next request `pauseMs` after its last was answered, over kept-alive connections. */
 export function startLoad(
   url: string,
-  { clients = 4, pauseMs = 5 }: { clients?: number; pauseMs?: number } = {},
+  { clients = 4, pauseMs = 5, socketPath }: { clients?: number; pauseMs?: number; socketPath?: string } = {},
 ): Load {
-  const agent = new Agent({ keepAlive: true, maxSockets: clients });
+  // A balancer in a network of its own is reached by a socket of the file system.
+  const agent = new Agent({ keepAlive: true, maxSockets: clients, ...(socketPath && { socketPath }) });
   const load = { sent: 0, failed: 0, versions: new Map<string, number>(), failures: [] as string[] };
   let going = true;
 

@@ -4,12 +4,8 @@
  */
 import { command, tryCommand } from './commands.ts';
 
-/**
- * Controller and agents speak plain here, and so to loopback only: the kernel carries what an agent sends to its own loopback over
- * the network, and in the hub back to loopback.
- */
 export const CONTROLLER_PORT = 7300;
-const HUB_ADDRESS = '10.77.0.1';
+export const HUB_ADDRESS = '10.77.0.1';
 export const CONTROLLER_URL = `http://127.0.0.1:${CONTROLLER_PORT}`;
 export const CONTROLLER_FOR_AGENTS = `ws://127.0.0.1:${CONTROLLER_PORT}`;
 /** The network interface of each host. */
@@ -45,6 +41,14 @@ export class Namespaces {
     hub('link', 'add', BRIDGE, 'type', 'bridge');
     hub('addr', 'add', `${HUB_ADDRESS}/24`, 'dev', BRIDGE);
     hub('link', 'set', BRIDGE, 'up');
+    for (const host of this.#hosts) this.#addHost(host);
+  }
+
+  /**
+   * For controller and agents that speak plain, and so to loopback only: the kernel carries what an agent sends to its own loopback
+   * over the network, and in the hub back to loopback.
+   */
+  carryLoopback(): void {
     routeLoopback(this.hub, BRIDGE);
     this.nft(
       this.hub,
@@ -52,7 +56,17 @@ export class Namespaces {
       'add chain ip way arriving { type nat hook prerouting priority dstnat ; }',
       `add rule ip way arriving ip daddr ${HUB_ADDRESS} tcp dport ${CONTROLLER_PORT} dnat to 127.0.0.1:${CONTROLLER_PORT}`,
     );
-    for (const host of this.#hosts) this.#addHost(host);
+    for (const namespace of this.#hosts.map((host) => this.of(host))) {
+      routeLoopback(namespace, INTERFACE);
+      this.nft(
+        namespace,
+        'add table ip way',
+        'add chain ip way leaving { type nat hook output priority -100 ; }',
+        `add rule ip way leaving ip daddr 127.0.0.1 tcp dport ${CONTROLLER_PORT} dnat to ${HUB_ADDRESS}:${CONTROLLER_PORT}`,
+        'add chain ip way left { type nat hook postrouting priority srcnat ; }',
+        `add rule ip way left oifname "${INTERFACE}" ip saddr 127.0.0.0/8 masquerade`,
+      );
+    }
   }
 
   #addHost(host: string): void {
@@ -65,15 +79,6 @@ export class Namespaces {
     command('ip', '-n', namespace, 'addr', 'add', `${this.addressOf(host)}/24`, 'dev', INTERFACE);
     command('ip', '-n', namespace, 'link', 'set', 'lo', 'up');
     command('ip', '-n', namespace, 'link', 'set', INTERFACE, 'up');
-    routeLoopback(namespace, INTERFACE);
-    this.nft(
-      namespace,
-      'add table ip way',
-      'add chain ip way leaving { type nat hook output priority -100 ; }',
-      `add rule ip way leaving ip daddr 127.0.0.1 tcp dport ${CONTROLLER_PORT} dnat to ${HUB_ADDRESS}:${CONTROLLER_PORT}`,
-      'add chain ip way left { type nat hook postrouting priority srcnat ; }',
-      `add rule ip way left oifname "${INTERFACE}" ip saddr 127.0.0.0/8 masquerade`,
-    );
   }
 
   nft(namespace: string, ...statements: string[]): void {
