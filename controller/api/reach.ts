@@ -4,7 +4,7 @@
  */
 import type { Scope } from '@fleet/protocol/access.ts';
 import type { RouteName } from '@fleet/protocol/api/routes.ts';
-import { hostsOf, type LabelledHost, type Placed, placementOf } from '../config/config.ts';
+import { type LabelledHost, placementOf, placesOn } from '../config/config.ts';
 import type { Asked, Served } from './handlers.ts';
 
 export interface Place {
@@ -52,7 +52,7 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
     const host = await hostOf(store, params.host);
     return (
       host !== undefined &&
-      placesOn(host, config).some((place) => place.service === params.service && isIn(who, place))
+      placesOn(config, host).some((place) => place.service === params.service && isIn(who, place))
     );
   },
   'builds.start': ({ who, body }) => isIn(who, { service: body.service, environment: null }),
@@ -120,16 +120,7 @@ function holds(names: readonly string[] | null, name: string | undefined): boole
 
 /** Whether a host is for any service and environment that a scope takes in. */
 export function isHostIn(scope: Scope, host: LabelledHost, config: Served['config']): boolean {
-  return isUnscoped(scope) || placesOn(host, config).some((place) => isIn(scope, place));
-}
-
-/** Every service and environment that a host is for. */
-function placesOn(host: LabelledHost, config: Served['config']): Placed[] {
-  return Object.entries(config.environments)
-    .flatMap(([environment, { services }]) =>
-      Object.entries(services).map(([service, placement]) => ({ ...placement, service, environment })),
-    )
-    .filter((place) => hostsOf(place, [host]).length > 0);
+  return isUnscoped(scope) || placesOn(config, host).some((place) => isIn(scope, place));
 }
 
 /** Whether somebody may read of a topic of the event stream. Throws `unknown_deployment`, `bad_request` for one that there is not. */

@@ -16,6 +16,8 @@ export interface FleetConfig extends ControllerConfig {
 export interface Placed extends Placement {
   service: string;
   environment: string;
+  /** On a host that a rehearsal has borrowed: no balancer, no once steps, and it counts for nobody. */
+  rehearsed?: true;
 }
 export interface LabelledHost {
   host: string;
@@ -134,12 +136,41 @@ export function placementOf(config: ControllerConfig, service: string, environme
   );
 }
 
-/** The hosts that have all of a placement's labels, web-2 before web-10. */
-export function hostsOf<H extends LabelledHost>({ hosts: wanted }: Placement, hosts: readonly H[]): H[] {
+/** The label of a host that a rehearsal has borrowed; its value is the rehearsal's name. Its join token gives it. */
+export const REHEARSAL = 'rehearsal';
+export function isRehearsal({ labels }: LabelledHost): boolean {
+  return named(labels, REHEARSAL) !== undefined;
+}
+
+/**
+ * The hosts that have all of a placement's labels, web-2 before web-10. One that a rehearsal has borrowed is never among them: no
+ * deployment of the others touches it, no balancer is told of it, and it is not counted.
+ */
+export function hostsOf<H extends LabelledHost>(placement: Placement, hosts: readonly H[]): H[] {
   return hosts
-    .filter(({ labels }) => Object.entries(wanted).every(([name, value]) => named(labels, name) === value))
+    .filter((host) => !isRehearsal(host) && hasLabels(placement, host))
     .sort((one, other) => byName.compare(one.host, other.host) || (one.host < other.host ? -1 : 1));
 }
+function hasLabels({ hosts: wanted }: Placement, { labels }: LabelledHost): boolean {
+  return Object.entries(wanted).every(([name, value]) => named(labels, name) === value);
+}
+
+/** Every service and environment that a host is for, as it is deployed on this host. */
+export function placesOn(config: ControllerConfig, host: LabelledHost): Placed[] {
+  return Object.entries(config.environments)
+    .flatMap(([environment, { services }]) =>
+      Object.entries(services).map(([service, placement]) => ({ ...placement, service, environment })),
+    )
+    .filter((placed) => hasLabels(placed, host))
+    .map((placed) => (isRehearsal(host) ? rehearsed(placed) : placed));
+}
+
+/** A placement as a rehearsal has it: users never come to its host, and what runs once has run. */
+function rehearsed(placed: Placed): Placed {
+  const strategy = { ...placed.strategy, min_visible: 0 };
+  return { ...placed, balancer: undefined, strategy, rehearsed: true };
+}
+
 const byName = new Intl.Collator('en', { numeric: true });
 
 /** Values by variable; of a secret, its name. */

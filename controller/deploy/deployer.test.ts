@@ -87,6 +87,30 @@ t.test(
   },
 );
 
+t.test('a host that a rehearsal has borrowed is nobody else’s, and gets no users', async (t) => {
+  const fleet = await makeFleet(t);
+  const { deployer, store } = await fleet.controller();
+  const [, , c] = await store.hosts.list();
+  fleet.balancer.admin.set('c', 'drain');
+  await store.hosts.save({ ...c!, labels: { ...c!.labels, rehearsal: 'nightly' } });
+  const hostsIn = (plan: Awaited<ReturnType<typeof deployer.plan>>) => [
+    ...new Set(plan.phases.flatMap(({ lanes }) => lanes.map(({ host }) => host))),
+  ];
+  t.strictSame(hostsIn(await deployer.plan(asked)), ['a', 'b']);
+  await t.rejects(deployer.plan({ ...asked, hosts: ['c*'] }), { code: 'unknown_host' });
+
+  const alone = await deployer.plan({ ...asked, version: MIGRATING, hosts: ['c'] });
+  const kinds = alone.phases.flatMap(({ lanes }) =>
+    lanes.flatMap(({ steps }) => steps.map(({ kind }) => kind)),
+  );
+  t.strictSame(hostsIn(alone), ['c']);
+  t.strictSame(kinds, ['stage', 'activate', 'restart', 'smoke', 'settle', 'record']);
+  t.strictSame(alone.refusals, []);
+  const recap = await fleet.deploy(MIGRATING, { hosts: ['c'] });
+  t.match(recap, { state: 'succeeded', hosts: [{ host: 'c', running: MIGRATING }] });
+  t.strictSame(fleet.storyOf('hide', 'out', 'show', 'once'), []);
+});
+
 t.test('one deployment of a service at a time', async (t) => {
   const fleet = await makeFleet(t);
   const { deployer } = await fleet.controller();

@@ -1,7 +1,7 @@
 /** From what was asked to a plan: placement, hosts, what holds on them, and what the gates say. Nothing is touched or stored. */
 import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { type Placed, placementOf } from '../config/config.ts';
+import { isRehearsal, type Placed, placementOf, placesOn } from '../config/config.ts';
 import type { Refusal } from '../gates/gate.ts';
 import { refusals } from '../gates/gates.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
@@ -36,9 +36,25 @@ export async function target(
 ): Promise<Targeted> {
   const placed = placementOf(deps.config, asked.service, asked.environment);
   const known = await deps.store.hosts.list();
+  const borrowed = borrowedHost(known, asked);
+  const alone = borrowed && placesOn(deps.config, borrowed).find((each) => isSame(each, placed));
+  if (borrowed && alone) {
+    checkPolicies(deps.agents, placed.service, [borrowed]);
+    return { placed: alone, all: [borrowed], hosts: [borrowed] };
+  }
   const hosts = selectHosts(placed, known, asked);
   checkPolicies(deps.agents, placed.service, hosts);
   return { placed, all: selectHosts(placed, known, {}), hosts };
+}
+
+/** A rehearsal's host is deployed to where it is asked for by its whole name, and alone. */
+function borrowedHost(known: readonly HostRecord[], { hosts }: Pick<Asked, 'hosts'>): HostRecord | undefined {
+  if (hosts?.length !== 1) return undefined;
+  return known.find((host) => host.host === hosts[0] && isRehearsal(host));
+}
+
+function isSame(one: Placed, other: Placed): boolean {
+  return one.service === other.service && one.environment === other.environment;
 }
 
 export interface Prepared {
@@ -80,7 +96,7 @@ export async function prepare(
   const facts = await unseenFirst(deps, placed, gathered);
   const settings = settingsOf(deps, asked, placed);
   const { retries, ran = [] } = asked;
-  const once = (release?.sealed.once ?? []).filter(({ name }) => !ran.includes(name));
+  const once = placed.rehearsed ? [] : (release?.sealed.once ?? []).filter(({ name }) => !ran.includes(name));
   const onceOn = placed.once_on ?? hosts[0]!.host;
   const made = plan({
     kind,
