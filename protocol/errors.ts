@@ -17,6 +17,7 @@ export const CODES = {
     exit: 2,
     means: 'no such host has ever connected, or it is not in this environment',
   },
+  unknown_profile: { http: 404, exit: 2, means: 'controller.yaml has no such profile' },
   unknown_version: { http: 404, exit: 2, means: 'no such version has been built' },
   unknown_ref: { http: 404, exit: 2, means: 'the service’s repository has no such branch, tag or commit' },
   unknown_deployment: { http: 404, exit: 2, means: 'no such deployment' },

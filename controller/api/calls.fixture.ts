@@ -49,6 +49,8 @@ export const joining = { keys: makeTlsKey(), token: '', tokenId: '0'.repeat(16),
 /** One good call of each route, and one of something that there is not. A route that is not here does not compile. */
 export const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Asked, 'method'> }> = {
   'status.show': { good: { path: '/api/status?service=segmenter' } },
+  'profiles.list': { good: { path: '/api/profiles' } },
+  'profiles.show': { good: { path: '/api/profiles/web' }, unknown: { path: '/api/profiles/nothing' } },
   'hosts.list': { good: { path: '/api/hosts' } },
   'hosts.show': { good: { path: '/api/hosts/a' }, unknown: { path: '/api/hosts/nobody' } },
   'hosts.forget': { good: { path: '/api/hosts/c' }, unknown: { path: '/api/hosts/nobody' } },

@@ -34,6 +34,8 @@ const REACHED: Record<
   'joining.create': 'whole',
   'joining.list': 'whole',
   'joining.revoke': 'whole',
+  'profiles.list': 'whole',
+  'profiles.show': 'whole',
   'agents.join': 'key',
   'agents.certify': 'key',
   'logs.read': 'place',

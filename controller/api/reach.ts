@@ -45,6 +45,8 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
   'joining.create': wholeFleet,
   'joining.list': wholeFleet,
   'joining.revoke': wholeFleet,
+  'profiles.list': wholeFleet,
+  'profiles.show': wholeFleet,
   // Let in by what they prove, not by a token that has a scope.
   'agents.join': everybody,
   'agents.certify': everybody,

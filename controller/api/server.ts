@@ -30,6 +30,7 @@ import { streamEvents } from './events.ts';
 import type { Asked, Handlers, Served, Serving } from './handlers.ts';
 import { hosts } from './hosts.ts';
 import { people } from './people.ts';
+import { profiles } from './profiles.ts';
 import { isUnscoped, isWithinReach, mayFollow } from './reach.ts';
 import { status } from './status.ts';
 import { trust } from './trust.ts';
@@ -135,6 +136,7 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
     ...status(served),
     ...hosts(served),
     ...enrolment(served),
+    ...profiles(served),
     ...builds(served),
     ...deployments(served),
     ...backups(served),

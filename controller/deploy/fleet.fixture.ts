@@ -324,6 +324,7 @@ function configOf({ strategy = {}, balancer = true, values = {}, onceOn }: Setti
     services: { [SERVICE]: { source: { git: 'nowhere' } } },
     balancers: { front: { kind: 'haproxy', address: '/nowhere' } },
     environments: { production: { services: { [SERVICE]: placement } } },
+    profiles: { web: { labels: { role: 'web' } } },
   });
   return { ...config, file: 'controller.yaml' };
 }

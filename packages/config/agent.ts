@@ -3,14 +3,16 @@ import { hostName, labelName, serviceName } from '@fleet/protocol/words.ts';
 import { z } from 'zod';
 import { writtenLabels } from './labels.ts';
 
-const servicePattern = z
+export const servicePattern = z
   .string()
   .regex(/^[a-z0-9*][a-z0-9._*-]{0,62}$/, 'a service, or a pattern like cubed-* where * stands for anything');
-const labelPattern = z.union([
+export const labelPattern = z.union([
   z.string().regex(/^[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,127}$/, 'a label value, or a pattern like stag*'),
   z.int().min(0).transform(String),
 ]);
-const userName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/, 'a user of this host, or self');
+export const userName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/, 'a user of this host, or self');
 
 export const policyConfig = z.strictObject({
   services: z

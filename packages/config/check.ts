@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { EXPOSED, exposuresOf, type Service } from '@fleet/protocol/service.ts';
+import { checkProfiles } from './checkProfiles.ts';
 import { type ControllerConfig, controllerConfig, type Placement, secretOf } from './controller.ts';
 import { type Inspected, inspectYaml } from './load.ts';
 import { hint, named } from './names.ts';
@@ -25,6 +26,7 @@ export async function checkController(path: string): Promise<Checked> {
   const found = [
     ...checkPlacements(config, problemAt),
     ...checkSecretFiles(config, dirname(path), problemAt, notes),
+    ...checkProfiles(config, dirname(path), problemAt, notes),
   ];
   for (const name of Object.keys(config.services)) {
     found.push(...(await checkService(config, name, dirname(path), problemAt, notes)));

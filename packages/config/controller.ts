@@ -18,6 +18,7 @@ import {
 import { z } from 'zod';
 import { balancerConfig } from './balancer.ts';
 import { writtenLabels } from './labels.ts';
+import { profile, profileName } from './profiles.ts';
 
 const source = z.union([
   z.strictObject({
@@ -181,6 +182,10 @@ export const controllerConfig = z.strictObject({
       z.strictObject({ services: z.record(serviceName, placement).describe('What runs in it, and where') }),
     )
     .describe('Sets of hosts that run one version of each service'),
+  profiles: z
+    .record(profileName, profile)
+    .default({})
+    .describe('What a new host becomes: see `fleet hosts add`'),
 });
 export type ControllerConfig = z.infer<typeof controllerConfig>;
 export type Source = ControllerConfig['services'][string]['source'];

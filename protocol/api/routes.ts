@@ -9,6 +9,7 @@ import * as enrolment from './enrolment.ts';
 import { stream } from './events.ts';
 import * as fleet from './fleet.ts';
 import * as people from './people.ts';
+import * as profiles from './profiles.ts';
 import * as trust from './trust.ts';
 
 export interface Route {
@@ -96,6 +97,20 @@ export const ROUTES = {
     path: '/api/join-tokens/:id',
     summary: 'End a token with which hosts can join',
     ...enrolment.revokeToken,
+  },
+  'profiles.list': {
+    access: 'admin',
+    method: 'GET',
+    path: '/api/profiles',
+    summary: 'What new hosts can become',
+    ...profiles.list,
+  },
+  'profiles.show': {
+    access: 'admin',
+    method: 'GET',
+    path: '/api/profiles/:profile',
+    summary: 'All that makes a host one of a profile, with the content of its files',
+    ...profiles.show,
   },
   'agents.join': {
     access: 'key',
