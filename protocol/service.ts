@@ -3,7 +3,7 @@
  * the manifest of every version, and is therefore always the one that belongs to the version that runs.
  */
 import { z } from 'zod';
-import { duration, isLoader, serviceName, variableName, variableValue } from './words.ts';
+import { duration, isLoader, isOwn, serviceName, variableName, variableValue } from './words.ts';
 
 const VARIABLE = /^\$\{([A-Z][A-Z0-9_]{0,63})\}$/;
 /** One element of an argv, or one environment value. `${PORT}` alone stands for the variable's value; there is no other substitution. */
@@ -128,7 +128,15 @@ const commandRun = z.strictObject({
   environment: environment.default({}).describe(ENVIRONMENT),
   timeout: duration.prefault('1m').describe('After this a command is ended, and counts as failed'),
 });
-export const run = z.discriminatedUnion('supervisor', [processRun, commandRun]);
+const agentRun = z.strictObject({
+  supervisor: z
+    .literal('agent')
+    .describe(
+      'For fleet’s own fleet-agent and fleet-node alone: the agent is started anew, from what is current then',
+    ),
+  environment: environment.default({}).describe('Nothing: the agent’s unit says what is in its environment'),
+});
+export const run = z.discriminatedUnion('supervisor', [processRun, commandRun, agentRun]);
 export type Run = z.infer<typeof run>;
 export type RunOf<K extends Run['supervisor']> = Extract<Run, { supervisor: K }>;
 
@@ -208,6 +216,11 @@ const written = z.strictObject({
 export const service = written.check(({ value, issues }) => {
   const complain = (path: PropertyKey[], message: string) =>
     issues.push({ code: 'custom', path, message, input: value });
+  if (isOwn(value.service) !== (value.run.supervisor === 'agent'))
+    complain(
+      ['run', 'supervisor'],
+      'agent is what looks after fleet-agent and fleet-node, and after nothing else',
+    );
   for (const [name, { secret, default: fallback }] of Object.entries(value.variables)) {
     if (!secret) continue;
     const at = ['variables', name];

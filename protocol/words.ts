@@ -8,6 +8,11 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
 /** A service: what is built, versioned and deployed as one. */
 export const serviceName = z.string().regex(NAME, 'a service is named like segmenter, cubed-api.v2');
+/** Fleet's own programs are releases like those of any service, under names that no service may have. */
+export const OWN = { agent: 'fleet-agent', node: 'fleet-node' } as const;
+export const ownService = z.enum(OWN, 'fleet’s own programs are fleet-agent and fleet-node');
+export type OwnService = z.infer<typeof ownService>;
+export const isOwn = (service: string): service is OwnService => ownService.safeParse(service).success;
 /** A host: a machine with one agent. */
 export const hostName = z.string().regex(NAME, 'a host is named like web-1, cubed-segmenter-a');
 /** An environment: a set of hosts that run one version of each service. */

@@ -1,5 +1,6 @@
 /** Every kind of supervisor there is. */
 import type { Run, RunOf } from '@fleet/protocol/service.ts';
+import { agentSupervisor } from './agent.ts';
 import { commandSupervisor } from './command.ts';
 import { processSupervisor } from './process.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -7,6 +8,7 @@ import type { Supervisor } from './supervisor.ts';
 export const SUPERVISORS: { [K in Run['supervisor']]: Supervisor<RunOf<K>> } = {
   process: processSupervisor,
   command: commandSupervisor,
+  agent: agentSupervisor,
 };
 
 export function supervisorFor(run: Run): Supervisor {

@@ -8,6 +8,8 @@ export async function revive(home: string): Promise<boolean> {
   const spec = await wanted(home);
   if (spec === undefined) return false;
   const { run } = spec;
+  // The agent itself is looked after by systemd.
+  if (run.supervisor === 'agent') return false;
   return run.supervisor === 'process'
     ? reviveProcess(home, { ...spec, run })
     : reviveCommand(home, { ...spec, run });
