@@ -25,6 +25,8 @@ import { Enrolment } from './enrol/enrolment.ts';
 import { identitiesBy } from './enrol/identities.ts';
 import { loopbackOnly } from './listenAddress.ts';
 import packageJson from './package.json' with { type: 'json' };
+import { programsFolder } from './programs/folder.ts';
+import { Programs } from './programs/programs.ts';
 import { Secrets } from './secrets/secrets.ts';
 import { TrustChanges } from './signing/changes.ts';
 import { updatesFor } from './signing/handOn.ts';
@@ -162,12 +164,15 @@ async function runController(file: string): Promise<void> {
   log.info(`builds run ${describeBuildUser(buildUser)}`);
   const deployer = new Deployer(deps, { store, config, turns, clock: realClock, signing, dirs, buildUser });
   const backups = new Backups({ store, balancers: dir('balancers'), version: packageJson.version });
+  const programs = new Programs({ folder: programsFolder(config), store, signing, dirs, log });
+  await programs.register();
   const changes = signing && new TrustChanges({ signing, store, agents, log });
   const api = await createApi(
     {
       ...deps,
       deployer,
       backups,
+      programs,
       trust: changes,
       enrolment,
       startedAt: new Date(),

@@ -19,6 +19,11 @@ export const CODES = {
   },
   unknown_profile: { http: 404, exit: 2, means: 'controller.yaml has no such profile' },
   unknown_version: { http: 404, exit: 2, means: 'no such version has been built' },
+  no_programs: {
+    http: 404,
+    exit: 2,
+    means: 'the controller has none of fleet’s own programs to put on hosts',
+  },
   unknown_ref: { http: 404, exit: 2, means: 'the service’s repository has no such branch, tag or commit' },
   unknown_deployment: { http: 404, exit: 2, means: 'no such deployment' },
   unknown_check: { http: 404, exit: 2, means: 'the version declares no such check' },

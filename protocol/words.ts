@@ -13,6 +13,13 @@ export const OWN = { agent: 'fleet-agent', node: 'fleet-node' } as const;
 export const ownService = z.enum(OWN, 'fleet’s own programs are fleet-agent and fleet-node');
 export type OwnService = z.infer<typeof ownService>;
 export const isOwn = (service: string): service is OwnService => ownService.safeParse(service).success;
+/** The unit of a service is called fleet-SERVICE: those of the agent and of the controller themselves are taken, too. */
+const RESERVED: readonly string[] = [...Object.values(OWN), 'agent', 'controller'];
+/** A service of somebody's, as controller.yaml names it. */
+export const ownedServiceName = serviceName.refine(
+  (name) => !RESERVED.includes(name),
+  `${RESERVED.join(', ')} are names of fleet’s own`,
+);
 /** A host: a machine with one agent. */
 export const hostName = z.string().regex(NAME, 'a host is named like web-1, cubed-segmenter-a');
 /** An environment: a set of hosts that run one version of each service. */

@@ -8,6 +8,7 @@ import type { RouteName } from '@fleet/protocol/api/routes.ts';
 import { makeTlsKey } from '@fleet/trust/keys.ts';
 import { NEW, OLD } from '../deploy/fleet.fixture.ts';
 import { certifyBody, joinBody } from '../enrol/enrolment.fixture.ts';
+import { AGENT_VERSION } from '../programs/programs.fixture.ts';
 import { Keys } from '../signing/keys.fixture.ts';
 
 export interface Asked {
@@ -165,6 +166,11 @@ export const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: O
         return { signed: joining.signed };
       },
     },
+  },
+  'programs.list': { good: { path: '/api/programs' } },
+  'programs.fetch': {
+    good: { path: `/api/programs/fleet-agent/${AGENT_VERSION}/manifest` },
+    unknown: { path: '/api/programs/fleet-agent/9.9.9/manifest' },
   },
   'backups.start': {
     good: {

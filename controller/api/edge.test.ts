@@ -60,6 +60,8 @@ const REACHED: Record<
   'floors.list': 'own',
   'floors.set': 'everywhere',
   'signatures.add': 'service',
+  'programs.list': 'whole',
+  'programs.fetch': 'whole',
   'backups.start': 'whole',
   'backups.show': 'whole',
   'people.me': 'own',

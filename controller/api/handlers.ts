@@ -6,6 +6,7 @@ import type { Deployer } from '../deploy/deployer.ts';
 import type { Enrolment } from '../enrol/enrolment.ts';
 import type { Person } from '../people/people.ts';
 import type { Sessions } from '../people/sessions.ts';
+import type { Programs } from '../programs/programs.ts';
 import type { TrustChanges } from '../signing/changes.ts';
 
 export interface Asked<N extends RouteName> {
@@ -28,6 +29,7 @@ export interface Serving
   extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs' | 'secrets'> {
   deployer: Deployer;
   backups: Backups;
+  programs: Pick<Programs, 'list' | 'open'>;
   /** Absent in development: nobody is asked who they are. */
   enrolment: Enrolment | undefined;
   /** Null in development, where nothing is signed. */

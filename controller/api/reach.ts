@@ -82,6 +82,9 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
   'floors.set': ({ who, body }) => who.environments === null && holds(who.services, body.service),
   'signatures.add': ({ who, body }) =>
     body.signed.every(({ statement }) => isIn(who, { service: statement.service, environment: null })),
+  // It goes onto every host.
+  'programs.list': wholeFleet,
+  'programs.fetch': wholeFleet,
   'backups.start': wholeFleet,
   'backups.show': wholeFleet,
   'people.me': everybody,

@@ -64,7 +64,8 @@ t.test('every route answers in the form that it declares', async (t) => {
       );
     }
     const { good } = CALLS[name];
-    if (name === 'releases.push') continue;
+    // Bytes, that way or this: receive.test.ts and programs.test.ts.
+    if (name === 'releases.push' || name === 'programs.fetch') continue;
     const { status, json } = await ask(port, { method, ...good });
     t.equal(status, 200, `${name}: ${JSON.stringify(json)}`);
     t.strictSame(reply.parse(json), json, name);
@@ -280,13 +281,13 @@ t.test('the OpenAPI document lists every route', async (t) => {
       paths: z.record(z.string(), z.record(z.string(), operation)),
     })
     .parse(json);
-  for (const [name, { method, path, summary, body, params }] of ROUTE_LIST) {
+  for (const [name, { method, path, summary, body, params, gives }] of ROUTE_LIST) {
     const at = path.replace(/:(\w+)/g, '{$1}');
     const found = document.paths[at]?.[method.toLowerCase()];
     t.match(found, { summary, operationId: name }, `${method} ${at}`);
     t.equal(found?.requestBody !== undefined, body !== undefined, 'body');
     if (params !== undefined) t.ok(found?.parameters?.some((parameter) => parameter.in === 'path'));
-    t.ok(found?.responses['200']?.content?.['application/json']?.schema, 'reply');
+    if (gives === undefined) t.ok(found?.responses['200']?.content?.['application/json']?.schema, 'reply');
   }
   t.ok(document.paths[EVENTS.path]?.get, 'and the event stream');
   t.notMatch(JSON.stringify(json), /"\$ref":"(?!#\/components)/, 'it refers to nothing outside');

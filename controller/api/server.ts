@@ -1,8 +1,10 @@
 /** The HTTP API: every route of the table, errors in one form, the event stream, and the page that documents it all. */
 import type { Server } from 'node:http';
+import { Readable } from 'node:stream';
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
+import type { Download } from '@fleet/protocol/api/programs.ts';
 import { DOCS, EVENTS, ROUTES, type Route, type RouteName } from '@fleet/protocol/api/routes.ts';
 import { asFleetError, CODES, FleetError } from '@fleet/protocol/errors.ts';
 import Fastify, {
@@ -31,6 +33,7 @@ import type { Asked, Handlers, Served, Serving } from './handlers.ts';
 import { hosts } from './hosts.ts';
 import { people } from './people.ts';
 import { profiles } from './profiles.ts';
+import { programs } from './programs.ts';
 import { isUnscoped, isWithinReach, mayFollow } from './reach.ts';
 import { status } from './status.ts';
 import { trust } from './trust.ts';
@@ -140,6 +143,7 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
     ...builds(served),
     ...deployments(served),
     ...backups(served),
+    ...programs(served),
     ...people(served),
     ...audit(served),
     ...trust(served),
@@ -147,21 +151,21 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
   // The edge lets it through to the routes alone that take it, and it is read by them.
   app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
   for (const [name, route] of Object.entries(ROUTES) as Array<[RouteName, Route]>) {
-    const { access, method, path, summary, params, query, body, takes, reply } = route;
+    const { access, method, path, summary, params, query, body, takes, gives, reply } = route;
     const schema = {
       summary,
       operationId: name,
       ...(params && { params }),
       ...(query && { querystring: query }),
       ...(body && { body }),
-      response: { 200: reply },
+      ...(gives === undefined && { response: { 200: reply } }),
     };
     app.route({
       method,
       url: path,
       schema,
       config: { access, name, ...(takes && { takes }) },
-      handler: async (request) => {
+      handler: async (request, answer) => {
         // The validators of this very route made these: the table ties them to the handler, which the compiler cannot follow.
         const handler = handlers[name] as (asked: object) => Promise<unknown>;
         const { params, query, ip: from } = request;
@@ -170,7 +174,10 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
         const asked = { params, query, ...body, who, by: who.name, from } as Asked<RouteName>;
         if (access !== 'key' && !(await isWithinReach(name, asked, served)))
           await edge.refuse(request, name, outOfReach(who), told(asked, served.secrets));
-        return audited(served, name, asked, () => handler(asked));
+        const given = await audited(served, name, asked, () => handler(asked));
+        if (gives === undefined) return given;
+        const { size, content } = given as Download;
+        return answer.type(gives).header('content-length', size).send(Readable.from(content));
       },
     });
   }

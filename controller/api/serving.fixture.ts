@@ -7,6 +7,7 @@ import { Backups } from '../backup/backups.ts';
 import type { Fleet } from '../deploy/fleet.fixture.ts';
 import { enrolmentIn } from '../enrol/enrolment.fixture.ts';
 import type { EnrolmentOptions } from '../enrol/enrolment.ts';
+import { programsIn } from '../programs/programs.fixture.ts';
 import { TrustChanges } from '../signing/changes.ts';
 import { signShelf } from '../signing/shelf.ts';
 import { openSigning } from '../signing/signing.ts';
@@ -25,6 +26,7 @@ export async function servingOf(t: Test, fleet: Fleet, more: Partial<EnrolmentOp
   const signing = openSigning(data, Date.now)!;
   await signShelf(store, signing);
   joining.signed = (await store.artifacts.list()).map(({ signature }) => signature);
+  const programs = await programsIn(folder, { store, signing });
   const trust = new TrustChanges({
     signing,
     store,
@@ -35,6 +37,7 @@ export async function servingOf(t: Test, fleet: Fleet, more: Partial<EnrolmentOp
     ...deps,
     deployer,
     backups,
+    programs,
     enrolment,
     trust,
     startedAt: new Date(),

@@ -55,6 +55,7 @@ function withPaths(config: ControllerConfig, folder: string): ControllerConfig {
   return {
     ...config,
     data: resolve(folder, config.data),
+    programs: config.programs && resolve(folder, config.programs),
     secrets: Object.fromEntries(secrets),
     services: Object.fromEntries(services),
     balancers: Object.fromEntries(balancers),

@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Readable } from 'node:stream';
+import type { Download } from '@fleet/protocol/api/programs.ts';
 import {
   type BodyInput,
   BY_HEADER,
@@ -37,6 +38,8 @@ export interface Client {
   call<N extends RouteName>(name: N, question: Question<N>): Promise<Reply<N>>;
   /** Sends what a route takes that takes no JSON. */
   upload(name: 'releases.push', content: Readable): Promise<Reply<'releases.push'>>;
+  /** Reads what a route gives that is no JSON; whoever reads it sees whether all of `size` came, and is what it should be. */
+  download(name: 'programs.fetch', question: Question<'programs.fetch'>): Promise<Download>;
   /** The event stream of one topic after an event's number. `signal` ends it. */
   openEvents(topic: string, after: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
 }
@@ -132,6 +135,17 @@ export function createClient({
         name,
         await ask({ method, path, headers: { 'content-type': takes }, body: content }, signal),
       );
+    },
+    async download(name, { params }) {
+      const { method, path } = ROUTES[name];
+      // However long it takes to read: what does not begin is ended.
+      const ends = new AbortController();
+      const late = setTimeout(() => ends.abort(new DOMException('late', 'TimeoutError')), ANSWER_MS);
+      const content = await ask(
+        { method, path: fillPath(path, params) },
+        AbortSignal.any([signal, ends.signal]),
+      ).finally(() => clearTimeout(late));
+      return { size: Number(content.headers['content-length']), content };
     },
     async openEvents(topic, after, ends) {
       const headers = { accept: 'text/event-stream', 'last-event-id': String(after) };

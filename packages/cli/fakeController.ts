@@ -1,7 +1,9 @@
 /** A fake of the controller: the same table of routes and the same event stream, over a real socket, with answers that a test writes. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import type { Envelope, FleetEvent } from '@fleet/protocol/api/events.ts';
+import type { Download } from '@fleet/protocol/api/programs.ts';
 import {
   type Body,
   EVENTS,
@@ -83,7 +85,11 @@ export async function startFakeController(): Promise<FakeController> {
         body: route.body?.parse(JSON.parse(await readBody(request))),
         headers: request.headers,
       };
-      end(response, 200, route.reply.parse(await answer(asked as never)));
+      const given = await answer(asked as never);
+      if (route.gives === undefined) return end(response, 200, route.reply.parse(given));
+      const { size, content } = given as Download;
+      response.writeHead(200, { 'content-type': route.gives, 'content-length': size });
+      await pipeline(content, response);
     } catch (thrown) {
       const error = asFleetError(thrown);
       end(response, CODES[error.code].http, error);

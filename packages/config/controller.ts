@@ -9,9 +9,9 @@ import {
   environmentName,
   hostName,
   labelName,
+  ownedServiceName,
   refName,
   secretName,
-  serviceName,
   variableName,
   variableValue,
 } from '@fleet/protocol/words.ts';
@@ -159,9 +159,16 @@ export const controllerConfig = z.strictObject({
     .describe(
       'The user that build and test commands run as, where the controller is root; without it, fleet-build where there is one, else the controller’s own, who can read its keys',
     ),
+  programs: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Fleet’s own programs, which hosts get: a folder that `./scripts/bundle` made, relative to this file. Without it, the one that came with the controller',
+    ),
   services: z
     .record(
-      serviceName,
+      ownedServiceName,
       z.strictObject({
         source: source.describe('Where it comes from: a git repository or a folder'),
         keep: z.int().min(2).max(100).default(5).describe('Releases that stay on a host'),
@@ -179,7 +186,9 @@ export const controllerConfig = z.strictObject({
   environments: z
     .record(
       environmentName,
-      z.strictObject({ services: z.record(serviceName, placement).describe('What runs in it, and where') }),
+      z.strictObject({
+        services: z.record(ownedServiceName, placement).describe('What runs in it, and where'),
+      }),
     )
     .describe('Sets of hosts that run one version of each service'),
   profiles: z

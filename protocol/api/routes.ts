@@ -10,6 +10,7 @@ import { stream } from './events.ts';
 import * as fleet from './fleet.ts';
 import * as people from './people.ts';
 import * as profiles from './profiles.ts';
+import * as programs from './programs.ts';
 import * as trust from './trust.ts';
 
 export interface Route {
@@ -24,6 +25,8 @@ export interface Route {
   body?: z.ZodType;
   /** The content type of a body that is no JSON: it is read as it comes. */
   takes?: string;
+  /** The content type of a reply that is no JSON: a `Download`. */
+  gives?: string;
   reply: z.ZodType;
 }
 
@@ -280,6 +283,22 @@ export const ROUTES = {
     path: '/api/signatures',
     summary: 'Add signatures that another machine made for releases on the shelf',
     ...trust.addSignatures,
+  },
+  // Which versions there are, whoever deploys has to know; the bytes are for putting fleet on new hosts, which an admin alone
+  // can let in.
+  'programs.list': {
+    access: 'deployer',
+    method: 'GET',
+    path: '/api/programs',
+    summary: 'Fleet’s own programs, as hosts get them',
+    ...programs.list,
+  },
+  'programs.fetch': {
+    access: 'admin',
+    method: 'GET',
+    path: '/api/programs/:service/:version/:part',
+    summary: 'A file of one of fleet’s own programs, to put it on a host',
+    ...programs.fetch,
   },
   'backups.start': {
     access: 'admin',

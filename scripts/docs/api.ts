@@ -85,11 +85,11 @@ stream begins after \`after\`, or after the header \`Last-Event-ID\`, and withou
 It ends within 5 s of the token being revoked or expired.
 A reader that falls 1 MiB behind is cut off, and misses nothing when it comes back with the last number that it has seen.`;
 
-function blockOf({ method, path, query, body, reply }: Route, shapes: Shapes): string {
+function blockOf({ method, path, query, body, gives, reply }: Route, shapes: Shapes): string {
   const parts = [`${method} ${path}`];
   if (query) parts.push(`query ${shapes.write(query, 'input')}`);
   if (body) parts.push(`body ${shapes.write(body, 'input')}`);
-  return block([...parts, `reply ${shapes.write(reply, 'output')}`].join('\n'));
+  return block([...parts, `reply ${gives ?? shapes.write(reply, 'output')}`].join('\n'));
 }
 
 function block(text: string): string {

@@ -6,7 +6,7 @@ import type { Compression, Manifest } from '@fleet/protocol/manifest.ts';
 import { decodeManifest, encodeManifest } from '../manifest.ts';
 import type { Job, StoredArtifact } from './request.ts';
 
-const ENDING = { zstd: 'tar.zst', gzip: 'tar.gz' } as const satisfies Record<Compression, string>;
+export const ENDING = { zstd: 'tar.zst', gzip: 'tar.gz' } as const satisfies Record<Compression, string>;
 
 export interface Shelved {
   manifest: Manifest;
