@@ -40,8 +40,11 @@ export function findSetpriv(): string | undefined {
 const LOADER =
   /^(LD_|DYLD_|MALLOC_)|^(GLIBC_TUNABLES|GCONV_PATH|GETCONF_DIR|HOSTALIASES|LOCALDOMAIN|LOCPATH|NIS_PATH|NLSPATH|RESOLV_HOST_CONF|RES_OPTIONS|TMPDIR|TZDIR)$/;
 
+/** What a shell has for itself and does not hand on as it was given: services of systemd are started by one. */
+const SHELL = /^(UID|EUID|PPID|OPTIND|SHELLOPTS|BASHOPTS|BASH_VERSINFO|_)$|^fleet_/;
+
 /** Whether a variable of this name gets to a program of another user by an argv, which everybody on the machine can read. */
-export const goesByArgv = (variable: string) => LOADER.test(variable);
+export const goesByArgv = (variable: string) => LOADER.test(variable) || SHELL.test(variable);
 
 export interface Launch {
   /** Before program and arguments. */

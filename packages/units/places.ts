@@ -13,4 +13,4 @@ export const PLACES = {
 export const AGENT_USER = 'fleet';
 export const AGENT_UNIT = 'fleet-agent.service';
 
-export const script = (name: 'settle' | 'launch') => join(PLACES.scripts, name);
+export const script = (name: 'settle' | 'launch' | 'halt') => join(PLACES.scripts, name);

@@ -1,0 +1,58 @@
+/**
+ * What the agent may do that it has no rights for itself: start and stop exactly these units as root, and run commands as exactly
+ * these users. Whoever owns the agent owns these services, and nothing else of the host.
+ */
+import { AGENT_UNIT, AGENT_USER } from './places.ts';
+
+export const SUDOERS = '/etc/sudoers.d/fleet';
+
+export interface Rights {
+  /** Users that services run as: neither root nor the agent. */
+  users: readonly string[];
+  /** Units of services: fleet's (`unitOf`) and the team's own. Never the agent's. */
+  units: readonly string[];
+  /** Programs of supervisord. */
+  programs?: readonly string[];
+  systemctl?: string;
+  supervisorctl?: string;
+}
+
+/** What may be said of a unit, or of a program of supervisord. */
+export const UNIT_VERBS = ['start', 'stop', 'restart'] as const;
+export const PROGRAM_VERBS = ['start', 'stop', 'status', 'pid'] as const;
+/** How much of what a program printed may be asked for, in bytes, as supervisorctl is told it. */
+export const PROGRAM_TAIL = 262_144;
+
+/** Sudo takes a name in capitals for an alias. */
+const USER = /^[a-z_][A-Za-z0-9_.-]{0,31}$/;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.@-]{0,250}$/;
+
+/** The whole file, to be 0440 and root's; `visudo -c` must find it well before it counts. Throws for a name that could mean more than itself. */
+export function sudoers(rights: Rights): string {
+  const { users, units, programs = [] } = rights;
+  const { systemctl = '/usr/bin/systemctl', supervisorctl = '/usr/bin/supervisorctl' } = rights;
+  for (const user of users) require(USER.test(user) && user !== 'root' && user !== AGENT_USER, user);
+  for (const unit of units)
+    require(NAME.test(unit) && unit.endsWith('.service') && unit !== AGENT_UNIT, unit);
+  for (const program of programs) require(NAME.test(program) && program !== 'all', program);
+  const asRoot = [
+    ...units.flatMap((unit) => UNIT_VERBS.map((verb) => `${systemctl} ${verb} ${unit}`)),
+    ...programs.flatMap((program) => [
+      ...PROGRAM_VERBS.map((verb) => `${supervisorctl} ${verb} ${program}`),
+      `${supervisorctl} tail -${PROGRAM_TAIL} ${program}`,
+    ]),
+  ];
+  return `${[
+    '# Made by fleet: what its agent may do besides what its user may.',
+    '# The command takes the place of sudo itself, so that the agent knows the number of what it has started.',
+    `Defaults:${AGENT_USER} !use_pty, !requiretty, !pam_session, !pam_setcred, !log_input, !log_output, !lecture`,
+    '# Programs of a service get the environment of their fleet.yaml.',
+    ...users.map((user) => `Defaults>${user} !secure_path, !env_delete, !env_check`),
+    ...asRoot.map((each) => `${AGENT_USER} ALL=(root) NOPASSWD: ${each}`),
+    ...users.map((user) => `${AGENT_USER} ALL=(${user}) NOPASSWD:SETENV: ALL`),
+  ].join('\n')}\n`;
+}
+
+function require(good: boolean, name: string): void {
+  if (!good) throw new Error(`no rule is made for ${JSON.stringify(name)}`);
+}
