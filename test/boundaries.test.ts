@@ -18,12 +18,11 @@ interface Import {
   inside: boolean;
 }
 
-/** The one file that knows three programs: it names them in a table and imports one. */
-const LAUNCHER = 'packages/cli/bin/fleet.js';
-const PROGRAM = /'(@fleet\/[^']+\.ts)'/g;
+/** The files that know programs, and import one of them. */
+const LAUNCHERS = ['packages/cli/bin/fleet.js', 'packages/cli/bin/agent.js'];
 
 const imports: Import[] = files.flatMap((file) =>
-  [...readFileSync(join(ROOT, file), 'utf8').matchAll(file === LAUNCHER ? PROGRAM : IMPORT)].map((match) =>
+  [...readFileSync(join(ROOT, file), 'utf8').matchAll(IMPORT)].map((match) =>
     resolve(file, match[1] ?? match[2] ?? match[3] ?? ''),
   ),
 );
@@ -53,7 +52,7 @@ const product = imports.filter(({ file }) => !/^(scripts|test)\//.test(file) && 
 
 function broken(rule: (each: Import) => boolean, among = product): string[] {
   return among
-    .filter(({ file }) => file !== LAUNCHER)
+    .filter(({ file }) => !LAUNCHERS.includes(file))
     .filter(rule)
     .map(({ file, target }) => `${file} imports ${target}`);
 }
