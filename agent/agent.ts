@@ -29,6 +29,7 @@ import { createReceiver } from './releases/receive.ts';
 import { sweepHome } from './releases/sweep.ts';
 import { reviveService } from './steps/revive.ts';
 import type { Certificate } from './trust/certificate.ts';
+import { REPLACED } from './upgrade/own.ts';
 
 const HELLO_MS = 10_000;
 /** How often it is asked whether half of the certificate's life is over. */
@@ -90,6 +91,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const hangingUp = new AbortController();
   const host: Host = { ...options.host, leaving: leaving.signal };
   const { handlers, receive, commands, hello } = await openAgent(host, options);
+  await host.own.begun();
   const dialling = dial({
     url: controller,
     ...(certificate && { tls: certificate.tls }),
@@ -105,6 +107,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
       });
       const { protocol } = await session.ask('hello', await hello(), { timeoutMs: HELLO_MS });
       requireProtocol(protocol);
+      await host.own.greeted();
       if (certificate) keepRenewed(certificate, session, log);
       return session;
     },
@@ -112,7 +115,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 
   await aborted(stop);
   log.info('stopping; the services go on');
-  await finish(commands, leaving);
+  await finish(commands, leaving, stop.reason === REPLACED);
+  host.own.close();
   hangingUp.abort();
   await dialling;
 }
@@ -140,9 +144,10 @@ async function putInOrder(host: Host): Promise<void> {
   await Promise.all(homes.map((home) => reviveService(host, home)));
 }
 
-/** The link stays until then, so that what ends in time is also told. */
-async function finish(commands: Commands, leaving: AbortController): Promise<void> {
+/** The link stays until then, so that what ends in time is also told. Who is replaced is in no hurry. */
+async function finish(commands: Commands, leaving: AbortController, replaced: boolean): Promise<void> {
   const idle = commands.stop();
+  if (replaced) return idle;
   const patience = new AbortController();
   const late = sleep(PATIENCE_MS, undefined, { signal: patience.signal }).then(
     () => leaving.abort(),

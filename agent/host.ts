@@ -8,6 +8,7 @@ import type { Disk } from './disk/disk.ts';
 import type { Policy } from './policy/policy.ts';
 import type { Supervisor } from './supervisors/supervisor.ts';
 import type { Trust } from './trust/trust.ts';
+import type { Own } from './upgrade/own.ts';
 
 export interface Host {
   name: string;
@@ -32,6 +33,8 @@ export interface Host {
   revive(home: string): Promise<boolean>;
   /** What every program of a service finds in its environment. */
   environment: Readonly<Record<string, string>>;
+  /** The agent itself, as something that is replaced. */
+  own: Own;
   /** Monotonic milliseconds. */
   clock(): number;
   /** Wall time in milliseconds, for people and for what is days old. */

@@ -18,6 +18,10 @@ import { supervisorFor } from './supervisors/kinds.ts';
 import { revive } from './supervisors/revive.ts';
 import { openCertificate } from './trust/certificate.ts';
 import { openTrust } from './trust/trust.ts';
+import { openOwn, REPLACED } from './upgrade/own.ts';
+import { selfTest, testRelease } from './upgrade/selfTest.ts';
+import { systemdOf } from './upgrade/systemd.ts';
+import { type Versions, versionsOf } from './upgrade/versions.ts';
 
 /** Resolves when the agent was asked to stop and has. Throws `bad_request`, `bad_config`, `data_in_use`. */
 export async function main(argv: string[]): Promise<void> {
@@ -26,6 +30,11 @@ export async function main(argv: string[]): Promise<void> {
   const settings = await readSettings(argv);
   if (settings === 'help') {
     process.stdout.write(`${HELP}\n`);
+    return;
+  }
+  if (settings.selfTest) {
+    const versions = runningVersions(await realpath(settings.root));
+    process.stdout.write(`${await selfTest(settings, versions)}\n`);
     return;
   }
   const secrets = new KnownSecrets();
@@ -54,6 +63,13 @@ export async function main(argv: string[]): Promise<void> {
     policy.admitLabels(settings.labels);
     if (!joined)
       log.warn('this host has joined no fleet: releases are taken unsigned, for development alone');
+    const own = openOwn({
+      ...{ root, disk: realDisk, log },
+      versions: runningVersions(root),
+      systemd: systemdOf(process.env),
+      test: (versions) => testRelease(root, versions, argv),
+      leave: () => stop.abort(REPLACED),
+    });
     const host = {
       name,
       instance: data.instance,
@@ -67,6 +83,7 @@ export async function main(argv: string[]): Promise<void> {
       supervisorFor,
       secrets,
       revive,
+      own,
       environment: cleanEnvironment(),
       clock: () => performance.now(),
       now: () => Date.now(),
@@ -90,4 +107,9 @@ export async function main(argv: string[]): Promise<void> {
   } finally {
     await data.release();
   }
+}
+
+/** In a bundle this file is the program itself. */
+function runningVersions(root: string): Versions {
+  return versionsOf(root, { agent: import.meta.filename, node: process.execPath });
 }

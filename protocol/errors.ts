@@ -150,6 +150,11 @@ export const CODES = {
     means: 'a hook that must not run twice was interrupted; a person has to decide',
   },
   start_failed: { http: 500, exit: 1, means: 'the service did not start or did not stay up' },
+  not_by_unit: {
+    http: 409,
+    exit: 1,
+    means: 'an agent that was not started by its unit cannot be replaced by fleet',
+  },
   stop_failed: { http: 500, exit: 1, means: 'the service did not stop' },
   check_failed: { http: 500, exit: 1, means: 'a check did not pass in its time' },
   balancer_unreachable: { http: 502, exit: 1, means: 'the balancer does not answer' },

@@ -9,6 +9,7 @@ import { type Joined, readJoined } from '../trust/joined.ts';
 export const HELP = `Usage: fleet agent [--config agent.yaml]
        fleet agent join 'STRING' [--host NAME] [--config agent.yaml]
        fleet agent --host NAME [--controller URL] [--root DIR] [--data DIR] [--label NAME=VALUE ...]
+       fleet agent --self-test --config agent.yaml
        fleet agent --end-services (--config agent.yaml | --host NAME --root DIR)
 
 Runs on every host: dials the controller, takes releases, and starts, stops and checks services. A host that has joined a
@@ -21,6 +22,7 @@ fleet knows its name, its labels and where the controller is; --host, --controll
   --data DIR           the agent's own journal (ROOT/.agent)
   --label NAME=VALUE   role, environment, port: what environments select by; may be repeated
   --end-services       stop every service of this host for good, and end; its agent must not run
+  --self-test          load everything, read what the agent wrote on this host, change nothing, and say which release this is
   -h, --help           this text
 
 FLEET_LOG sets how much is logged to stderr: error, warn, info (the default), debug.`;
@@ -39,6 +41,7 @@ export interface AgentSettings {
   /** agent.yaml, where there is one. */
   file: string | undefined;
   endServices: boolean;
+  selfTest: boolean;
 }
 
 /** `help` where that was asked for. Throws `bad_request` for flags, `bad_config` for the file and for values, `not_enrolled`. */
@@ -65,7 +68,8 @@ export async function readSettings(argv: string[]): Promise<AgentSettings | 'hel
   const { root, data, policy } = config;
   const labels = joined?.labels ?? config.labels;
   const endServices = flags['end-services'] ?? false;
-  return { host, joined, controller, root, data, labels, policy, file, endServices };
+  const selfTest = flags['self-test'] ?? false;
+  return { host, joined, controller, root, data, labels, policy, file, endServices, selfTest };
 }
 
 /** From the file and the flags, with absolute paths. */
@@ -123,6 +127,7 @@ function parseFlags(argv: string[]) {
         data: text,
         label: { type: 'string', multiple: true },
         'end-services': { type: 'boolean' },
+        'self-test': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;

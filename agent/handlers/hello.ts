@@ -4,7 +4,7 @@ import { bootId } from '@fleet/process/proc.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { PROTOCOL } from '@fleet/protocol/messages/hello.ts';
 import type { ControllerMethods, Request } from '@fleet/protocol/messages/methods.ts';
-import type { Labels } from '@fleet/protocol/words.ts';
+import { type Labels, OWN } from '@fleet/protocol/words.ts';
 import type { Epochs } from '../commands/epochs.ts';
 import { freeBytes } from '../disk/room.ts';
 import type { Host } from '../host.ts';
@@ -19,7 +19,7 @@ export async function sayHello(
   const services = await listServices(host.root, host.disk);
   return {
     protocol: PROTOCOL,
-    agent: self.version,
+    agent: host.own.versions[OWN.agent] ?? self.version,
     host: host.name,
     instance: host.instance,
     labels,

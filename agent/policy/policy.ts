@@ -8,7 +8,7 @@ import { findSetpriv, findUser, type User } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { fits, type ToldPolicy } from '@fleet/protocol/policy.ts';
 import type { Service } from '@fleet/protocol/service.ts';
-import type { Labels } from '@fleet/protocol/words.ts';
+import { isOwn, type Labels } from '@fleet/protocol/words.ts';
 
 export interface Policy {
   /** With every default filled in, for people. */
@@ -40,7 +40,7 @@ const SELF = 'self';
 
 export function createPolicy({ host, root, joined, config, file = 'agent.yaml' }: PolicyOptions): Policy {
   const { uid, username } = userInfo();
-  const { services, labels } = config;
+  const { services, labels, upgrades } = config;
   const runAs = joined || config.run_as['*'] !== undefined ? config.run_as : { ...config.run_as, '*': SELF };
   const rootHooks = config.root_hooks ?? !joined;
 
@@ -50,6 +50,7 @@ export function createPolicy({ host, root, joined, config, file = 'agent.yaml' }
     `To allow it, write ${line} below \`policy\` in ${file} on ${host}, and start its agent again.`;
 
   async function userOf(service: string): Promise<User | undefined> {
+    if (isOwn(service)) return undefined;
     const name = Object.hasOwn(runAs, service) ? runAs[service] : runAs['*'];
     if (name === undefined)
       throw refused(
@@ -77,6 +78,14 @@ export function createPolicy({ host, root, joined, config, file = 'agent.yaml' }
     told: { user: username, root, services, runAs, rootHooks, labels },
     userOf,
     async admit(service) {
+      if (isOwn(service)) {
+        if (!upgrades)
+          throw refused(
+            `does not let its agent be replaced: its ${file} says so`,
+            allowing('`upgrades: true`'),
+          );
+        return;
+      }
       if (!fits(services, service))
         throw refused(
           `does not take ${service}: its ${file} allows ${services.join(', ') || 'no service'}`,

@@ -23,7 +23,7 @@ type Outcome =
   | { state: 'done'; value: unknown }
   | { state: 'failed'; error: ErrorBody };
 
-interface CommandRecord {
+export interface CommandRecord {
   id: string;
   /** Method, service and version: a repeated id must mean the same. */
   subject: string;
@@ -32,6 +32,18 @@ interface CommandRecord {
   endedAt?: string;
   outcome: Outcome;
   parts: Record<string, Outcome>;
+}
+
+/** `name`: of its file. Throws `internal` for what is no record, or one of a journal of another kind. */
+export function readRecord(text: string, name: string): CommandRecord {
+  const read = JSON.parse(text) as Partial<CommandRecord> | null;
+  if (
+    typeof read?.id === 'string' &&
+    typeof read.outcome?.state === 'string' &&
+    typeof read.parts === 'object'
+  )
+    return read as CommandRecord;
+  throw new FleetError('internal', `${name} in the journal is no record that this agent can read`);
 }
 
 /**
@@ -90,7 +102,7 @@ export async function openJournal(
 
   async function find(id: string): Promise<CommandRecord | undefined> {
     const text = await ifThere(disk.readFile(join(directory, nameOf(id)), 'utf8'));
-    return unwritten.get(id) ?? (text === undefined ? undefined : (JSON.parse(text) as CommandRecord));
+    return unwritten.get(id) ?? (text === undefined ? undefined : readRecord(text, nameOf(id)));
   }
 
   async function begin(command: Command, subject: string): Promise<CommandRecord> {

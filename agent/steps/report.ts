@@ -2,6 +2,7 @@
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply } from '@fleet/protocol/messages/methods.ts';
 import type { ServiceState } from '@fleet/protocol/messages/step.ts';
+import { isOwn, type OwnService } from '@fleet/protocol/words.ts';
 import type { Host } from '../host.ts';
 import { orderedReleases } from '../releases/activate.ts';
 import { type Home, readCurrent } from '../releases/layout.ts';
@@ -37,6 +38,7 @@ export async function stateOf(
   host: Host,
   home: Home,
 ): Promise<{ state: ServiceState; version: string | null }> {
+  if (isOwn(home.service)) return ownState(host, home.service);
   const started = await startedWith(host, home);
   if (!started) return { state: 'stopped', version: null };
   const { version } = started;
@@ -44,4 +46,10 @@ export async function stateOf(
   if (!release) return { state: 'unknown', version };
   const instance = instanceOf(await openRuntime({ host, home, release, ...started }));
   return { state: await host.supervisorFor(instance.run).status(instance), version };
+}
+
+/** What is asked is what runs. */
+function ownState({ own }: Host, service: OwnService): { state: ServiceState; version: string | null } {
+  const version = own.versions[service];
+  return { state: version === null ? 'stopped' : 'running', version };
 }

@@ -16,6 +16,7 @@ import { type Home, homeOf, makeHome, releaseDirectory, sealedPath } from '../re
 import { writeStarted } from '../releases/started.ts';
 import type { Supervisor } from '../supervisors/supervisor.ts';
 import { UNSIGNED } from '../trust/trust.ts';
+import { notReplaceable } from '../upgrade/own.ts';
 import { restartService } from './restart.ts';
 
 const FLEET = '00000000-0000-4000-8000-000000000001';
@@ -101,6 +102,7 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
     endLeftovers: () => 0,
     runChecks: async () => [],
     supervisorFor: () => supervisor,
+    own: notReplaceable(world.root, realDisk),
     secrets: new KnownSecrets(),
     revive: async () => false,
     environment: {},

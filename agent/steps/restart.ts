@@ -3,11 +3,13 @@ import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { HookName } from '@fleet/protocol/service.ts';
+import { isOwn } from '@fleet/protocol/words.ts';
 import type { Host } from '../host.ts';
 import type { Entry } from '../releases/journal.ts';
 import { type Home, readCurrent } from '../releases/layout.ts';
 import { requireSigned } from '../releases/signature.ts';
 import { writeStarted } from '../releases/started.ts';
+import { replaceOwn } from '../upgrade/replace.ts';
 import { runHook } from './hooks.ts';
 import { joined, type Ran, timed } from './ran.ts';
 import { instanceOf, openRuntime, type Runtime } from './runtime.ts';
@@ -24,6 +26,7 @@ export async function restartService(
 ): Promise<Reply<AgentMethods, 'step.restart'>> {
   const { version, lenientStop } = request;
   const release = await requireSigned(home, version, host.trust);
+  if (isOwn(home.service)) return replaceOwn(host, home.service, version, entry);
   const run = valuesFor(release.service, version, request, host.secrets);
   const current = await readCurrent(home);
   if (current !== version)

@@ -11,7 +11,7 @@ import { makeNamedPipe } from '@fleet/process/pipe.ts';
 import type { User } from '@fleet/process/user.ts';
 import type { Report } from './state.ts';
 
-const SHIM = fileURLToPath(new URL('./shim.mjs', import.meta.url));
+export const SHIM = fileURLToPath(new URL('./shim.mjs', import.meta.url));
 /** It holds no data of its own: less room for garbage is less memory for every service of a host. */
 const LEAN = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=1'];
 const REPORT_MS = 10_000;

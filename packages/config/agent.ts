@@ -31,6 +31,12 @@ export const policyConfig = z.strictObject({
     .describe(
       'Whether hooks, once steps and command checks may run as root, where that is whom a service runs as; without it, only in development',
     ),
+  upgrades: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether the controller may replace the agent itself, by a release that is signed like any other',
+    ),
   labels: z
     .record(labelName, z.array(labelPattern).min(1))
     .default({})

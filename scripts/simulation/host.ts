@@ -5,6 +5,7 @@ import { type Agent, openAgent } from '@fleet/agent/agent.ts';
 import type { Host } from '@fleet/agent/host.ts';
 import { createPolicy } from '@fleet/agent/policy/policy.ts';
 import { UNSIGNED } from '@fleet/agent/trust/trust.ts';
+import { notReplaceable } from '@fleet/agent/upgrade/own.ts';
 import { policyConfig } from '@fleet/config/agent.ts';
 import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import type { Random } from '../random/random.ts';
@@ -105,6 +106,7 @@ export class SimulatedHost {
       endLeftovers: () => programs.endHooks(),
       runChecks: programs.checker(life),
       supervisorFor: () => programs.supervisorFor(life),
+      own: notReplaceable(ROOT, disk),
       secrets: new KnownSecrets(),
       revive: (home) => life.act(() => programs.revive(basename(dirname(home)))),
       environment: {},
