@@ -17,6 +17,7 @@ import { type Commands, createCommands } from './commands/commands.ts';
 import { openEpochs } from './commands/epochs.ts';
 import { checkHandlers } from './handlers/check.ts';
 import { requireProtocol, sayHello } from './handlers/hello.ts';
+import { hostHandlers } from './handlers/host.ts';
 import { logHandlers } from './handlers/log.ts';
 import { releaseHandlers } from './handlers/release.ts';
 import { stepHandlers } from './handlers/step.ts';
@@ -77,6 +78,7 @@ export async function openAgent(host: Host, { labels, ...data }: AgentData): Pro
       ...checkHandlers(host),
       ...logHandlers(host),
       ...trustHandlers(host),
+      ...hostHandlers(host),
     }),
     receive: createReceiver(root, disk),
     commands,

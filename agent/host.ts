@@ -1,6 +1,7 @@
 /** What the agent acts with. All of it is handed in, so that a simulation can put its own in place. */
 import type { runChecks } from '@fleet/checks/runChecks.ts';
 import type { run } from '@fleet/process/run.ts';
+import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/methods.ts';
 import type { Run } from '@fleet/protocol/service.ts';
 import type { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
 import type { Logger } from 'pino';
@@ -31,6 +32,8 @@ export interface Host {
   secrets: KnownSecrets;
   /** Starts again what should run from this supervisor's home and does not. Whether it had to. */
   revive(home: string): Promise<boolean>;
+  /** Looks at this host, and changes nothing. */
+  examine(wanted: Request<AgentMethods, 'host.examine'>): Promise<Reply<AgentMethods, 'host.examine'>>;
   /** What every program of a service finds in its environment. */
   environment: Readonly<Record<string, string>>;
   /** The agent itself, as something that is replaced. */

@@ -27,6 +27,7 @@ import { type Versions, versionsOf } from './upgrade/versions.ts';
 export async function main(argv: string[]): Promise<void> {
   // Loaded only where it is wanted: it is done once, and the agent runs for months.
   if (argv[0] === 'join') return (await import('./join/main.ts')).main(argv.slice(1));
+  if (argv[0] === 'doctor') return (await import('./doctor/main.ts')).main(argv.slice(1));
   const settings = await readSettings(argv);
   if (settings === 'help') {
     process.stdout.write(`${HELP}\n`);
@@ -84,6 +85,8 @@ export async function main(argv: string[]): Promise<void> {
       secrets,
       revive,
       own,
+      examine: async ({ packages }: { packages: boolean }) =>
+        (await import('./doctor/examine.ts')).lookAround(settings, packages),
       environment: cleanEnvironment(),
       clock: () => performance.now(),
       now: () => Date.now(),

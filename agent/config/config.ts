@@ -10,6 +10,7 @@ export const HELP = `Usage: fleet agent [--config agent.yaml]
        fleet agent join 'STRING' [--host NAME] [--config agent.yaml]
        fleet agent --host NAME [--controller URL] [--root DIR] [--data DIR] [--label NAME=VALUE ...]
        fleet agent --self-test --config agent.yaml
+       fleet agent doctor [--config agent.yaml] [--json]
        fleet agent --end-services (--config agent.yaml | --host NAME --root DIR)
 
 Runs on every host: dials the controller, takes releases, and starts, stops and checks services. A host that has joined a

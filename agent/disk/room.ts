@@ -11,7 +11,7 @@ export async function freeBytes(disk: Disk, path: string): Promise<number> {
 }
 
 /** Kept for logs and journals of what runs: 1 % of the disk, at most 64 MiB. Bytes. */
-function reserveOf(total: number): number {
+export function reserveOf(total: number): number {
   return Math.min(64 * MIB, Math.floor(total / 100));
 }
 

@@ -16,6 +16,9 @@ const GUARDED = {
   'log.read': false,
   // Of no service: what it may say is signed.
   'trust.update': false,
+  // They change nothing.
+  'host.time': false,
+  'host.examine': false,
 } as const satisfies Record<keyof AgentMethods, boolean>;
 
 type Method = keyof typeof GUARDED;

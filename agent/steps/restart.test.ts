@@ -105,6 +105,7 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
     own: notReplaceable(world.root, realDisk),
     secrets: new KnownSecrets(),
     revive: async () => false,
+    examine: () => Promise.reject(new Error('nobody looks')),
     environment: {},
     clock: () => 0,
     now: () => 0,

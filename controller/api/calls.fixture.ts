@@ -54,6 +54,7 @@ export const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: O
   'profiles.show': { good: { path: '/api/profiles/web' }, unknown: { path: '/api/profiles/nothing' } },
   'hosts.list': { good: { path: '/api/hosts' } },
   'hosts.show': { good: { path: '/api/hosts/a' }, unknown: { path: '/api/hosts/nobody' } },
+  'hosts.examine': { good: { path: '/api/hosts/a/doctor' }, unknown: { path: '/api/hosts/nobody/doctor' } },
   'hosts.forget': { good: { path: '/api/hosts/c' }, unknown: { path: '/api/hosts/nobody' } },
   'hosts.approve': {
     good: { path: '/api/hosts/newcomer/approve' },

@@ -27,6 +27,7 @@ const REACHED: Record<
   'status.show': 'named',
   'hosts.list': 'listed',
   'hosts.show': 'host',
+  'hosts.examine': 'host',
   'hosts.forget': 'whole',
   'hosts.approve': 'whole',
   'hosts.revoke': 'whole',

@@ -52,6 +52,6 @@ export function hosts({
   };
 }
 
-function unknownHost(host: string): FleetError {
+export function unknownHost(host: string): FleetError {
   return new FleetError('unknown_host', `there is no host ${host}`, { next: 'fleet hosts lists them' });
 }

@@ -31,13 +31,19 @@ const ofDeployment = async (
   { store }: Pick<Served, 'store'>,
 ) => isIn(who, await store.deployments.get(params.id));
 
+const ofHost = async (
+  { who, params }: { who: Scope; params: { host: string } },
+  { store, config }: Pick<Served, 'store' | 'config'>,
+) => {
+  const host = await hostOf(store, params.host);
+  return host !== undefined && isHostIn(who, host, config);
+};
+
 const REACHES: { [N in RouteName]: Reach<N> } = {
   'status.show': filtered,
   'hosts.list': everybody,
-  'hosts.show': async ({ who, params }, { store, config }) => {
-    const host = await hostOf(store, params.host);
-    return host !== undefined && isHostIn(who, host, config);
-  },
+  'hosts.show': ofHost,
+  'hosts.examine': ofHost,
   'hosts.forget': wholeFleet,
   'hosts.approve': wholeFleet,
   'hosts.revoke': wholeFleet,

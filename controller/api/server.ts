@@ -26,6 +26,7 @@ import { audited, told } from './audited.ts';
 import { backups } from './backups.ts';
 import { builds } from './builds.ts';
 import { deployments } from './deployments.ts';
+import { doctor } from './doctor.ts';
 import { type Edge, type EdgeOptions, guardEdge } from './edge.ts';
 import { enrolment } from './enrolment.ts';
 import { streamEvents } from './events.ts';
@@ -138,6 +139,7 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
   const handlers: Handlers = {
     ...status(served),
     ...hosts(served),
+    ...doctor(served),
     ...enrolment(served),
     ...profiles(served),
     ...builds(served),

@@ -317,6 +317,16 @@ export class FakeAgents implements Agents {
 
     'trust.update': (_host, { trust }) => ({ serial: trust.statement.serial }),
 
+    'host.time': () => ({ at: Date.now() }),
+
+    'host.examine': () => ({
+      facts: {
+        ...{ agent: '0.1.0', node: '24.0.0', protocol: { min: 1, max: 1 }, platform: 'linux-x64' },
+        ...{ kernel: '6.1.0', distribution: 'Debian', libc: 'glibc 2.36', packages: null },
+      },
+      findings: [],
+    }),
+
     'log.read': (host) => ({ text: `log of ${host.name}\n`, cursor: '0' }),
   };
 }

@@ -88,6 +88,11 @@ export const VERBS: Record<string, VerbEntry[]> = {
   Look: [
     { name: 'status', summary: 'what runs where', load: () => import('./verbs/status.ts') },
     { name: 'hosts', summary: 'hosts that have an agent', load: () => import('./verbs/hosts.ts') },
+    {
+      name: 'doctor',
+      summary: 'what is well with a host, and what is not',
+      load: () => import('./verbs/doctor.ts'),
+    },
     { name: 'releases', summary: 'versions that have been built', load: () => import('./verbs/releases.ts') },
     { name: 'history', summary: 'deployments, newest first', load: () => import('./verbs/history.ts') },
     { name: 'recap', summary: 'the recap of a deployment', load: () => import('./verbs/recap.ts') },

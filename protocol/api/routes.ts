@@ -5,6 +5,7 @@ import * as audit from './audit.ts';
 import * as backups from './backups.ts';
 import * as builds from './builds.ts';
 import * as deployments from './deployments.ts';
+import * as doctor from './doctor.ts';
 import * as enrolment from './enrolment.ts';
 import { stream } from './events.ts';
 import * as fleet from './fleet.ts';
@@ -51,6 +52,13 @@ export const ROUTES = {
     path: '/api/hosts/:host',
     summary: 'One host, and what its own agent.yaml lets be done on it',
     ...fleet.showHost,
+  },
+  'hosts.examine': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/hosts/:host/doctor',
+    summary: 'A look at one host from both ends of its link: what is well, and what is not',
+    ...doctor.examine,
   },
   'hosts.forget': {
     access: 'admin',

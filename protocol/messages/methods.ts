@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { End } from '../access.ts';
 import { smoke } from './check.ts';
 import { hello } from './hello.ts';
+import { examine, time } from './host.ts';
 import { renew } from './identity.ts';
 import { read } from './log.ts';
 import { activate, commit, offer, prune } from './release.ts';
@@ -33,6 +34,8 @@ export const MESSAGES = {
   'check.smoke': { from: 'controller', ...smoke },
   'log.read': { from: 'controller', ...read },
   'trust.update': { from: 'controller', ...update },
+  'host.time': { from: 'controller', ...time },
+  'host.examine': { from: 'controller', ...examine },
 } as const satisfies Record<string, Message>;
 
 type From<E extends End> = {

@@ -109,6 +109,7 @@ export class SimulatedHost {
       own: notReplaceable(ROOT, disk),
       secrets: new KnownSecrets(),
       revive: (home) => life.act(() => programs.revive(basename(dirname(home)))),
+      examine: () => Promise.reject(new Error('nobody looks at a simulated host')),
       environment: {},
       clock: () => clock.now(),
       now: () => BEGINNING + clock.now(),
