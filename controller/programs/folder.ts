@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 
 /** What is bundled is no TypeScript any more. */
-const BESIDE = import.meta.filename.endsWith('.ts') ? '../../dist/programs' : './programs';
+const BESIDE = import.meta.filename.endsWith('.ts') ? '../../dist/programs' : '../programs';
 
 export function programsFolder({ programs }: { programs?: string | undefined }): string {
   return programs ?? fileURLToPath(new URL(BESIDE, import.meta.url));

@@ -1,7 +1,7 @@
 /** For tests: a programs folder with one agent in it, registered like any other. */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { packProgram } from '../../scripts/bundles/programs.ts';
+import { agentProgram, packProgram } from '../../scripts/bundles/programs.ts';
 import type { Store } from '../store/store.ts';
 import { Programs, type ProgramsOptions } from './programs.ts';
 
@@ -14,10 +14,7 @@ export async function makePrograms(dir: string): Promise<string> {
   mkdirSync(agent);
   writeFileSync(join(agent, 'agent.js'), 'console.log("0.1.0");\n');
   const version = () => AGENT_VERSION;
-  await packProgram(
-    { service: 'fleet-agent', version, platform: 'linux', ref: 'here', folder: agent },
-    folder,
-  );
+  await packProgram({ ...agentProgram(agent), version }, folder);
   return folder;
 }
 
