@@ -112,6 +112,11 @@ export const CODES = {
   // refused, nothing changed
   locked: { http: 409, exit: 3, means: 'another deployment of this service and environment is running' },
   min_visible: { http: 409, exit: 3, means: 'fewer hosts than min_visible would be left in the balancer' },
+  host_busy: {
+    http: 409,
+    exit: 3,
+    means: 'fleet itself is being replaced on a host, or would be while something is deployed there',
+  },
   not_running: { http: 409, exit: 3, means: 'the deployment has ended already, or is about to' },
   not_waiting: { http: 409, exit: 3, means: 'the deployment does not wait for a decision' },
   not_paused: { http: 409, exit: 3, means: 'the deployment is not paused' },

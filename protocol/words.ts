@@ -12,6 +12,8 @@ export const serviceName = z.string().regex(NAME, 'a service is named like segme
 export const OWN = { agent: 'fleet-agent', node: 'fleet-node' } as const;
 export const ownService = z.enum(OWN, 'fleet’s own programs are fleet-agent and fleet-node');
 export type OwnService = z.infer<typeof ownService>;
+/** Where they run: an environment that every host is in, and that stands in no controller.yaml. */
+export const OWN_ENVIRONMENT = 'fleet';
 export const isOwn = (service: string): service is OwnService => ownService.safeParse(service).success;
 /** The unit of a service is called fleet-SERVICE: those of the agent and of the controller themselves are taken, too. */
 const RESERVED: readonly string[] = [...Object.values(OWN), 'agent', 'controller'];

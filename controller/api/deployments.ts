@@ -1,8 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import { mayAct } from '@fleet/protocol/access.ts';
 import type { DeploymentRow, StepRow } from '@fleet/protocol/api/deployments.ts';
+import { FleetError } from '@fleet/protocol/errors.ts';
+import { isOwn } from '@fleet/protocol/words.ts';
 import { checkNames } from '../config/config.ts';
 import { computeRecap } from '../deploy/finish.ts';
 import { outputPath } from '../deploy/perform.ts';
+import type { Person } from '../people/people.ts';
 import type { DeploymentRecord } from '../store/deployments.ts';
 import type { StepRecord } from '../store/steps.ts';
 import type { Handlers, Served } from './handlers.ts';
@@ -27,8 +31,14 @@ export function deployments({
 > {
   return {
     'plans.make': ({ body }) => deployer.plan(body),
-    'deployments.start': async ({ body, by }) => ({ id: await deployer.start(body, by) }),
-    'deployments.rollback': async ({ body, by }) => ({ id: await deployer.rollback(body, by) }),
+    'deployments.start': async ({ body, by, who }) => {
+      requireAdmin(who, body);
+      return { id: await deployer.start(body, by) };
+    },
+    'deployments.rollback': async ({ body, by, who }) => {
+      requireAdmin(who, body);
+      return { id: await deployer.rollback(body, by) };
+    },
     'deployments.list': async ({ query, who }) => {
       const records = await store.deployments.list({ ...query, scope: who });
       // What was deployed once has its history, also where it is not configured any more.
@@ -59,14 +69,27 @@ export function deployments({
     'deployments.skip': async ({ params: { id }, body, by }) => ({
       state: await deployer.skip(id, by, body),
     }),
-    'deployments.retry': async ({ params: { id }, body, by }) => ({
-      id: await deployer.retry(id, by, body),
-    }),
+    'deployments.retry': async ({ params: { id }, body, by, who }) => {
+      requireAdmin(who, await store.deployments.get(id));
+      return { id: await deployer.retry(id, by, body) };
+    },
     'deployments.output': async ({ params: { id, step } }) => {
       await store.deployments.get(id);
       return { text: await readFile(outputPath(outputs, id, step), 'utf8').catch(() => '') };
     },
   };
+}
+
+/** Fleet itself is for those who let hosts in. Throws `forbidden`. */
+function requireAdmin({ name, role }: Person, { service }: { service: string }): void {
+  if (!isOwn(service) || mayAct(role, 'admin')) return;
+  throw new FleetError(
+    'forbidden',
+    `${name} is ${role}: ${service} is fleet itself, which an admin alone replaces`,
+    {
+      next: 'ask somebody who is admin: fleet agents upgrade',
+    },
+  );
 }
 
 function row(record: DeploymentRecord, hosts: number): DeploymentRow {

@@ -6,7 +6,8 @@ import { inspectYaml, refuseProblems } from '@fleet/config/load.ts';
 import { hint, named } from '@fleet/config/names.ts';
 import { resolveSource } from '@fleet/config/source.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import type { Labels } from '@fleet/protocol/words.ts';
+import { isOwn, type Labels, OWN_ENVIRONMENT } from '@fleet/protocol/words.ts';
+import { OWN_KEEP, ownPlacement } from './own.ts';
 
 export interface FleetConfig extends ControllerConfig {
   /** The file that it was read from, absolute. */
@@ -70,9 +71,14 @@ function freeze<T>(value: T): T {
   return value;
 }
 
+/** Releases of a service that stay on a host. */
+export function keepOf(config: ControllerConfig, service: string): number {
+  return isOwn(service) ? OWN_KEEP : config.services[service]!.keep;
+}
+
 /** Throws `unknown_service`, with the nearest name. */
 export function checkService(config: ControllerConfig, service: string): void {
-  if (named(config.services, service) !== undefined) return;
+  if (isOwn(service) || named(config.services, service) !== undefined) return;
   throw new FleetError(
     'unknown_service',
     `there is no service ${service}${hint(service, Object.keys(config.services))}`,
@@ -82,7 +88,7 @@ export function checkService(config: ControllerConfig, service: string): void {
 
 /** Throws `unknown_environment`, with the nearest name. */
 export function checkEnvironment(config: ControllerConfig, environment: string): void {
-  if (named(config.environments, environment) !== undefined) return;
+  if (environment === OWN_ENVIRONMENT || named(config.environments, environment) !== undefined) return;
   throw new FleetError(
     'unknown_environment',
     `there is no environment ${environment}${hint(environment, Object.keys(config.environments))}`,
@@ -105,6 +111,7 @@ export function checkNames(
  */
 export function placementOf(config: ControllerConfig, service: string, environment?: string): Placed {
   checkService(config, service);
+  if (isOwn(service)) return ownPlacement(service, environment);
   const having = Object.entries(config.environments).flatMap(([name, { services }]) => {
     const placement = named(services, service);
     return placement === undefined ? [] : [{ ...placement, service, environment: name }];

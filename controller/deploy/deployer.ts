@@ -13,7 +13,7 @@ import { decide, notWaiting, waitingFor } from './interrupted.ts';
 import { prepare, type Targeted, target } from './prepare.ts';
 import { previousGood } from './previous.ts';
 import { type Received, receiveRelease } from './receive.ts';
-import { type Builder, buildVersion, checkMayBuild, existing, type Wanted } from './resolve.ts';
+import { type Builder, buildVersion, checkMayBuild, existing, refToBuild, type Wanted } from './resolve.ts';
 import { retryOf } from './retry.ts';
 import { checkSigned } from './signed.ts';
 import { says } from './step.ts';
@@ -46,12 +46,11 @@ export class Deployer {
     const artifact =
       request.version === undefined ? null : await existing(this.#builder, request.service, request.version);
     const prepared = await prepare(this.#deps, 'deploy', request, targeted, artifact);
-    const { source } = this.#deps.config.services[request.service]!;
     return {
       service: request.service,
       environment: targeted.placed.environment,
       version: artifact?.version ?? null,
-      toBuild: artifact === null ? (request.ref ?? ('git' in source ? source.ref : source.directory)) : null,
+      toBuild: artifact === null ? refToBuild(this.#builder, request) : null,
       digest: prepared.plan.digest,
       phases: prepared.plan.phases.map((phase) => ({
         name: phase.name,

@@ -1,7 +1,7 @@
 /** What holds on the hosts before a deployment: asked of the agents, and completed from the rollback points. */
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Service } from '@fleet/protocol/service.ts';
-import type { KeptValues } from '@fleet/protocol/words.ts';
+import { isOwn, type KeptValues } from '@fleet/protocol/words.ts';
 import { type ConfiguredValues, fillTemplate, type Placed, valuesFor } from '../config/config.ts';
 import type { HostRecord } from '../store/hosts.ts';
 import type { RollbackPoint } from '../store/rollbackPoints.ts';
@@ -50,8 +50,8 @@ export async function gatherFacts(
         runs?.running === true &&
         runs.version === target.version &&
         runs.identity === target.identity &&
-        newest?.version === target.version &&
-        sameValues(newest.values, values);
+        // What was put there with the host itself was verified by no deployment. It has no values either.
+        (isOwn(placed.service) || (newest?.version === target.version && sameValues(newest.values, values)));
       return {
         host: host.host,
         server: placed.balancer === undefined ? null : fillTemplate(placed.balancer.server, host),

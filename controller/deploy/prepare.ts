@@ -1,7 +1,7 @@
 /** From what was asked to a plan: placement, hosts, what holds on them, and what the gates say. Nothing is touched or stored. */
 import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { isRehearsal, type Placed, placementOf, placesOn } from '../config/config.ts';
+import { isRehearsal, keepOf, type Placed, placementOf, placesOn } from '../config/config.ts';
 import type { Refusal } from '../gates/gate.ts';
 import { refusals } from '../gates/gates.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
@@ -126,18 +126,15 @@ export async function prepare(
     ),
   );
   const input = { service: placed.service, environment: placed.environment, strategy: settings.strategy };
-  return {
-    plan: made,
-    facts,
-    settings,
-    refusals: await refusals({
-      ...input,
-      hasBalancer: settings.balancer !== null,
-      hosts: all.length,
-      hiddenTogether,
-    }),
-    notes,
-  };
+  const closed = await refusals({
+    ...input,
+    hasBalancer: settings.balancer !== null,
+    hosts: all.length,
+    hiddenTogether,
+  });
+  const busy = await deps.store.deployments.whoHolds({ ...input, hosts: hosts.map(({ host }) => host) });
+  const held = busy === undefined ? [] : [{ code: busy.code, message: busy.message, next: busy.next }];
+  return { plan: made, facts, settings, refusals: [...held, ...closed], notes };
 }
 
 function settingsOf(deps: Deps, asked: Asked, placed: Placed): Settings {
@@ -145,6 +142,6 @@ function settingsOf(deps: Deps, asked: Asked, placed: Placed): Settings {
   return {
     strategy: { ...strategy, batch: asked.batch ?? strategy.batch, settle: asked.soak ?? strategy.settle },
     balancer: balancer === undefined ? null : { name: balancer.name, backend: balancer.backend },
-    keep: deps.config.services[placed.service]!.keep,
+    keep: keepOf(deps.config, placed.service),
   };
 }

@@ -8,6 +8,7 @@ import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { SignedRelease } from '@fleet/protocol/trust.ts';
+import { isOwn } from '@fleet/protocol/words.ts';
 import { digestOf } from '@fleet/trust/release.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import type { Deps } from './context.ts';
@@ -62,8 +63,7 @@ export async function buildVersion(
   tell: Tell,
   signal: AbortSignal,
 ): Promise<Built> {
-  const { source } = builder.config.services[wanted.service]!;
-  const ref = wanted.ref ?? ('git' in source ? source.ref : source.directory);
+  const ref = refToBuild(builder, wanted);
   const started = builder.clock.now();
   const ended = (artifact: ArtifactRecord | null, built: boolean, error: FleetError | null): BuildEnded => ({
     type: 'build.ended',
@@ -89,8 +89,18 @@ export async function buildVersion(
   }
 }
 
-/** Throws `not_signed` where another machine signs: what would be built here, no host would take. */
+/** A service's own ref where nothing else is asked for; of a folder, its path. */
+export function refToBuild({ config }: Builder, { service, ref }: Pick<Wanted, 'service' | 'ref'>): string {
+  const { source } = config.services[service]!;
+  return ref ?? ('git' in source ? source.ref : source.directory);
+}
+
+/** Throws `not_signed` where another machine signs: what would be built here, no host would take. `bad_request` for fleet's own. */
 export function checkMayBuild({ signing }: Pick<Builder, 'signing'>, service: string): void {
+  if (isOwn(service))
+    throw new FleetError('bad_request', `${service} is fleet’s own: no source of it is known here`, {
+      next: './scripts/bundle makes it; fleet agents upgrade brings it to the hosts',
+    });
   if (signing === null || signing.trust().statement.level === 'L0') return;
   throw new FleetError(
     'not_signed',

@@ -15,7 +15,7 @@ export interface GateInput {
 export interface Refusal {
   code: Code;
   message: string;
-  next?: string;
+  next?: string | undefined;
 }
 
 export interface Gate {

@@ -6,6 +6,7 @@ import type { FleetEvent } from '@fleet/protocol/api/events.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { type Kysely, type Selectable, type SqlBool, sql } from 'kysely';
 import { type Alongside, deploymentTopic, type Events } from './events.ts';
+import { type Wanted, whoHolds } from './holds.ts';
 import type { Db } from './open.ts';
 import { insertSteps, type NewStep } from './steps.ts';
 import type { Tables } from './tables.ts';
@@ -122,7 +123,7 @@ export class Deployments {
 
   /**
    * Stores the plan: from here on the deployment survives everything, and one that was paused before stays so. Throws
-   * `aborted` where somebody was faster.
+   * `aborted` where somebody was faster, `host_busy`.
    */
   async plan(
     id: number,
@@ -148,6 +149,13 @@ export class Deployments {
         .where('state', 'in', ['resolving', 'paused'])
         .executeTakeFirst();
       if (planned.numUpdatedRows === 0n) throw abortedUnplanned(id);
+      const { service } = await find(trx, id);
+      const held = await whoHolds(trx, {
+        service,
+        hosts: plan.hosts.map(({ host }) => host),
+        deployment: id,
+      });
+      if (held !== undefined) throw held;
       const hosts = plan.hosts.map((host, position) => ({
         deployment: id,
         host: host.host,
@@ -226,6 +234,11 @@ export class Deployments {
 
   async get(id: number): Promise<DeploymentRecord> {
     return find(this.#db, id);
+  }
+
+  /** Undefined, or the error that says who has one of these hosts. Only `plan` can tell for good. */
+  async whoHolds(wanted: Wanted): Promise<FleetError | undefined> {
+    return whoHolds(this.#db, wanted);
   }
 
   async list(filter: {

@@ -35,6 +35,12 @@ export const json = (prints = 'print the controller’s reply as one JSON docume
 export const environment = () =>
   new Option('-e, --environment <name>', 'may be left out where the service is in one environment only');
 
+export const batch = () =>
+  new Option(
+    '--batch <sizes>',
+    'hosts out at the same time, batch after batch, like 1,5,20%; the last repeats',
+  ).argParser(readBatch);
+
 export const waitingHost = () =>
   new Option('--host <name>', 'only this host, where the deployment waits for several');
 
@@ -54,12 +60,7 @@ export function addRolling(command: Command): Command {
     .addOption(
       new Option('--ref <ref>', 'a branch, tag or commit to build (default: the one in controller.yaml)'),
     )
-    .addOption(
-      new Option(
-        '--batch <sizes>',
-        'hosts out at the same time, batch after batch, like 1,5,20%; the last repeats',
-      ).argParser(readBatch),
-    )
+    .addOption(batch())
     .addOption(
       new Option(
         '--serial',

@@ -93,6 +93,11 @@ export const VERBS: Record<string, VerbEntry[]> = {
       summary: 'what is well with a host, and what is not',
       load: () => import('./verbs/doctor.ts'),
     },
+    {
+      name: 'agents',
+      summary: 'which agent every host runs, and bringing them to the newest',
+      load: () => import('./verbs/agents.ts'),
+    },
     { name: 'releases', summary: 'versions that have been built', load: () => import('./verbs/releases.ts') },
     { name: 'history', summary: 'deployments, newest first', load: () => import('./verbs/history.ts') },
     { name: 'recap', summary: 'the recap of a deployment', load: () => import('./verbs/recap.ts') },

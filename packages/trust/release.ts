@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { FloorStatement, SignedRelease, TrustStatement } from '@fleet/protocol/trust.ts';
+import { isOwn } from '@fleet/protocol/words.ts';
 import { isSignedBy } from './signed.ts';
 
 export interface Release {
@@ -38,8 +39,9 @@ export function checkRelease(
   const fault = faultOf(signed);
   if (fault !== undefined || signed === undefined)
     throw new FleetError('not_signed', `${who} refuses ${service} ${version}: ${fault}`, {
-      next:
-        trust.level === 'L0'
+      next: isOwn(service)
+        ? 'fleet keys show tells who may sign; then ./scripts/bundle --sign-key FILE there, and the folder that it makes on the controller'
+        : trust.level === 'L0'
           ? `fleet keys show tells who may sign; then build ${service} again under another version`
           : `fleet keys show tells who may sign; then fleet build ${service} --sign-key FILE there, and fleet push`,
     });
