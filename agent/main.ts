@@ -10,6 +10,7 @@ import { HELP, readSettings } from './config/config.ts';
 import { takeDataDirectory } from './config/data.ts';
 import { realDisk } from './disk/disk.ts';
 import { makeDirectory } from './disk/durable.ts';
+import { startedByUnit } from './policy/byUnit.ts';
 import { requireOwnPlace } from './policy/place.ts';
 import { createPolicy } from './policy/policy.ts';
 import { endServices } from './steps/endServices.ts';
@@ -60,7 +61,7 @@ export async function main(argv: string[]): Promise<void> {
     const trust = openTrust(data.trust, name);
     const joined = trust.says() !== undefined;
     if (joined) for (const what of ['root', 'data'] as const) await requireOwnPlace(what, settings[what]);
-    const policy = createPolicy({ host: name, root, joined, config, file });
+    const policy = createPolicy({ host: name, root, joined, byUnit: startedByUnit(), config, file });
     policy.admitLabels(settings.labels);
     if (!joined)
       log.warn('this host has joined no fleet: releases are taken unsigned, for development alone');

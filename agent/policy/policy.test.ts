@@ -8,9 +8,9 @@ import { createPolicy } from './policy.ts';
 const root = userInfo().uid === 0;
 const ROOT_ONLY = root ? false : 'only root runs programs as other users';
 
-const policyOf = (config: unknown, joined = true) =>
+const policyOf = (config: unknown, joined = true, byUnit = false) =>
   createPolicy({
-    ...{ host: 'web-1', root: '/srv/fleet', joined, file: '/etc/fleet/agent.yaml' },
+    ...{ host: 'web-1', root: '/srv/fleet', joined, byUnit, file: '/etc/fleet/agent.yaml' },
     config: policyConfig.parse(config) as PolicyConfig,
   });
 
@@ -69,10 +69,21 @@ t.test('another user', { skip: ROOT_ONLY }, async (t) => {
   t.equal(await policy.userOf('zero'), undefined, 'root is the agent’s own user here');
 });
 
+t.test('where the agent is what its unit has started, nothing runs as its own user', async (t) => {
+  for (const run_as of [{ '*': 'self' }, { web: userInfo().username }])
+    await t.rejects(policyOf({ run_as }, true, true).admit('web'), {
+      code: 'policy_refused',
+      message: /web-1 does not run web as .*: that is its agent’s own user/,
+      next: /`run_as: \{ web: USER \}`/,
+    });
+  t.equal(await policyOf({}, true, true).userOf('fleet-node'), undefined, 'but fleet’s own programs');
+});
+
 t.test('without root, another user is refused by name', { skip: root && 'this runs as root' }, async (t) => {
   await t.rejects(policyOf({ run_as: { '*': 'nobody' } }).admit('web'), {
     code: 'policy_refused',
-    message: /cannot run web as nobody: its agent runs as .*, and only root can/,
+    message: /cannot run web as nobody: its agent runs as .*, and there is no rule of sudo for that/,
+    next: /fleet hosts add -p PROFILE web-1 .*ALL=\(nobody\) NOPASSWD:SETENV: ALL/,
   });
 });
 

@@ -4,11 +4,13 @@
  */
 import { userInfo } from 'node:os';
 import type { PolicyConfig } from '@fleet/config/agent.ts';
+import { mayRunAs, needsSudo } from '@fleet/process/sudo.ts';
 import { findSetpriv, findUser, type User } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { fits, type ToldPolicy } from '@fleet/protocol/policy.ts';
 import type { Service } from '@fleet/protocol/service.ts';
 import { isOwn, type Labels } from '@fleet/protocol/words.ts';
+import { SUDOERS } from '@fleet/units/sudoers.ts';
 
 export interface Policy {
   /** With every default filled in, for people. */
@@ -30,6 +32,8 @@ export interface PolicyOptions {
   root: string;
   /** Has been enrolled: a controller that is not this machine's own speaks to it. */
   joined: boolean;
+  /** Was started by its unit, on a host in earnest: nothing there runs as the agent's own user, whatever the file says. */
+  byUnit?: boolean | undefined;
   config: PolicyConfig;
   /** The file that has it, for messages. */
   file?: string | undefined;
@@ -38,7 +42,8 @@ export interface PolicyOptions {
 /** In agent.yaml: the agent's own user. */
 const SELF = 'self';
 
-export function createPolicy({ host, root, joined, config, file = 'agent.yaml' }: PolicyOptions): Policy {
+export function createPolicy(options: PolicyOptions): Policy {
+  const { host, root, joined, byUnit = false, config, file = 'agent.yaml' } = options;
   const { uid, username } = userInfo();
   const { services, labels, upgrades } = config;
   const runAs = joined || config.run_as['*'] !== undefined ? config.run_as : { ...config.run_as, '*': SELF };
@@ -49,29 +54,49 @@ export function createPolicy({ host, root, joined, config, file = 'agent.yaml' }
   const allowing = (line: string) =>
     `To allow it, write ${line} below \`policy\` in ${file} on ${host}, and start its agent again.`;
 
+  /** Users for whom a rule of sudo was found. One that goes later is missed where it is needed. */
+  const ruled = new Set<string>();
+
   async function userOf(service: string): Promise<User | undefined> {
+    // They are what this host runs by, and started by its systemd.
     if (isOwn(service)) return undefined;
     const name = Object.hasOwn(runAs, service) ? runAs[service] : runAs['*'];
     if (name === undefined)
       throw refused(
         `does not run ${service}: its ${file} does not say as which user`,
-        allowing(`\`run_as: { ${service}: USER }\` (\`self\` for the agent’s own, ${username})`),
+        allowing(
+          `\`run_as: { ${service}: USER }\`${byUnit ? '' : ` (\`self\` for the agent’s own, ${username})`}`,
+        ),
       );
-    if (name === SELF || name === username) return undefined;
-    if (uid !== 0)
-      throw refused(
-        `cannot run ${service} as ${name}: its agent runs as ${username}, and only root can`,
-        `Start the agent as root, or write \`run_as: { ${service}: self }\` below \`policy\` in ${file} on ${host}.`,
-      );
+    if (name === SELF || name === username) return ownUser(service);
     const user = await findUser(name);
     if (user === undefined)
       throw refused(
         `has no user ${name}, as whom its ${file} lets ${service} run`,
         `Make one on ${host} (useradd --system ${name}), or name another one for ${service} below \`policy.run_as\` in ${file}.`,
       );
+    if (user.uid === uid) return ownUser(service);
     if (findSetpriv() === undefined)
       throw refused(`cannot run ${service} as ${name}: it has no setpriv`, `Install util-linux on ${host}.`);
-    return user.uid === uid ? undefined : user;
+    if (needsSudo(user) && !ruled.has(name)) await requireRule(service, name);
+    return user;
+  }
+
+  function ownUser(service: string): undefined {
+    if (byUnit)
+      throw refused(
+        `does not run ${service} as ${username}: that is its agent’s own user, who can change what the agent runs`,
+        allowing(`\`run_as: { ${service}: USER }\``),
+      );
+  }
+
+  async function requireRule(service: string, name: string): Promise<void> {
+    if (!(await mayRunAs(name)))
+      throw refused(
+        `cannot run ${service} as ${name}: its agent runs as ${username}, and there is no rule of sudo for that`,
+        `fleet hosts add -p PROFILE ${host} writes it. By hand, in ${SUDOERS}: ${username} ALL=(${name}) NOPASSWD:SETENV: ALL`,
+      );
+    ruled.add(name);
   }
 
   return {

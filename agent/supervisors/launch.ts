@@ -1,13 +1,13 @@
 /** Starting the shim of a service, in a session of its own, so that it lives on when the agent does not. */
 import { spawn } from 'node:child_process';
-import { chownSync, closeSync, existsSync, openSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { chmod, chown, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { MARKER } from '@fleet/process/ending.ts';
 import { cleanEnvironment } from '@fleet/process/environment.ts';
-import { makeNamedPipe } from '@fleet/process/pipe.ts';
+import { givePipe, makeNamedPipe } from '@fleet/process/pipe.ts';
 import type { User } from '@fleet/process/user.ts';
 import type { Report } from './state.ts';
 
@@ -20,7 +20,9 @@ const REPORT_MS = 10_000;
 export async function launchShim(home: string, user: User | undefined): Promise<Report> {
   const output = join(home, 'output');
   if (!existsSync(output)) await makeNamedPipe(output);
-  chownSync(output, user?.uid ?? process.getuid!(), user?.gid ?? process.getgid!());
+  await chown(output, process.getuid!(), process.getgid!());
+  await chmod(output, 0o600);
+  await givePipe(output, user);
   const complaints = join(home, 'shim.log');
   const stderr = openSync(complaints, 'w', 0o600);
   const shim = spawn(process.execPath, [...LEAN, SHIM, home], {

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { endGroup, eventually, killMarked } from '@fleet/process/ending.ts';
 import { groupLives, lives, type ProcessIdentity, signalGroup } from '@fleet/process/proc.ts';
 import { OutputTail } from '@fleet/process/tail.ts';
+import type { User } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { ServiceState } from '@fleet/protocol/messages/step.ts';
 import type { RunOf } from '@fleet/protocol/service.ts';
@@ -42,7 +43,7 @@ export const processSupervisor: Supervisor<RunOf<'process'>> = {
 export async function reviveProcess(home: string, spec: ProcessSpec): Promise<boolean> {
   const state = await readState(home);
   if (state && lives(state.shim)) return false;
-  await endOrphan(home, spec.run.stop);
+  await endOrphan(home, spec.run.stop, spec.user);
   await launchShim(home, spec.user);
   return true;
 }
@@ -62,13 +63,13 @@ async function stateOf(home: string): Promise<ServiceState> {
  * First the wish, so that an agent that dies here does not start it again; then the shim, which ends its program; then
  * whatever is there although it should not be: the program of a shim that died, or a process that left its group.
  */
-async function stop({ home, service, version, run }: Instance<RunOf<'process'>>): Promise<void> {
+async function stop({ home, service, version, run, user }: Instance<RunOf<'process'>>): Promise<void> {
   const spec = await wanted(home);
   const how = spec?.run.supervisor === 'process' ? spec.run.stop : run.stop;
   await unwant(home);
   const shim = (await readState(home))?.shim;
   if (shim) await endShim(shim, how.grace);
-  if (await endOrphan(home, how)) return;
+  if (await endOrphan(home, how, spec?.user ?? user)) return;
   throw new FleetError('stop_failed', `${service} ${version} still runs after SIGKILL`, {
     next: `See what keeps it: grep -l FLEET_RUN=${home} /proc/*/environ`,
   });
@@ -85,13 +86,13 @@ async function endShim(shim: ProcessIdentity, graceMs: number): Promise<void> {
 }
 
 /** To be called when no shim lives. False where something outlived even SIGKILL. */
-async function endOrphan(home: string, { signal, grace }: Stop): Promise<boolean> {
+async function endOrphan(home: string, { signal, grace }: Stop, user: User | undefined): Promise<boolean> {
   const program = (await readState(home))?.program;
   if (program && lives(program)) {
     const gone = () => !lives(program) && !groupLives(program.pid);
-    await endGroup(program.pid, { signal, graceMs: grace, gone });
+    await endGroup(program.pid, { signal, graceMs: grace, gone, user });
   }
-  return killMarked(home);
+  return killMarked(home, user);
 }
 
 async function startFailed(

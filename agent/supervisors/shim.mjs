@@ -6,7 +6,7 @@
  *
  * Plain JavaScript and nothing but Node's own modules, because a service is down for as long as this takes to load.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -247,8 +247,12 @@ function signalGroup(group, signal) {
   try {
     process.kill(-group, signal);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    // Another user's, which this one may not signal itself.
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EPERM') return false;
+    const [program = '', ...args] = spec.signaller ?? [];
+    if (program && signal) spawnSync(program, [...args, signal.slice(3), String(group)], { stdio: 'ignore' });
+    return true;
   }
 }
 

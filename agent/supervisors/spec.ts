@@ -6,6 +6,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { bootId } from '@fleet/process/proc.ts';
+import { needsSudo, signalPrefix } from '@fleet/process/sudo.ts';
 import { launchAs, type User } from '@fleet/process/user.ts';
 import type { Run, RunOf } from '@fleet/protocol/service.ts';
 import { Redaction } from '@fleet/trust/redaction.ts';
@@ -30,6 +31,8 @@ export interface Spec<R extends Run = Run> {
 /** For a shim, which knows of users no more than this: what comes before the program, and what is in its environment then. */
 export interface ProcessSpec extends Spec<RunOf<'process'>> {
   prefix?: string[];
+  /** Where the shim may not signal its program: what does it, given the signal's name and the group. */
+  signaller?: string[];
 }
 export type CommandSpec = Spec<RunOf<'command'>>;
 
@@ -60,6 +63,7 @@ export function processSpecOf({ argvOf, ...instance }: Instance<RunOf<'process'>
   return {
     ...recipeOf(instance),
     ...launch,
+    ...(user && needsSudo(user) && { signaller: signalPrefix(user.name) }),
     run: { ...instance.run, command: argvOf(instance.run.command) },
   };
 }

@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { allPids, signalGroup } from './proc.ts';
+import { killMarkedAs, needsSudo, signalGroupAs } from './sudo.ts';
+import type { User } from './user.ts';
 
 /** After SIGKILL only a process stuck in the kernel is still there; nobody waits longer for one. */
 const KILLED_MS = 5_000;
@@ -22,15 +24,25 @@ export async function eventually(
   return true;
 }
 
-/** Signal, grace, SIGKILL. False where the group outlived even that. */
+/** Signal, grace, SIGKILL. `user`: to whom it belongs, if not to this process's own. False where the group outlived even that. */
 export async function endGroup(
   group: number,
-  { signal, graceMs, gone }: { signal: NodeJS.Signals; graceMs: number; gone: () => boolean },
+  {
+    signal,
+    graceMs,
+    gone,
+    user,
+  }: { signal: NodeJS.Signals; graceMs: number; gone: () => boolean; user?: User | undefined },
 ): Promise<boolean> {
-  if (!gone()) signalGroup(group, signal);
+  if (!gone()) await tellGroup(group, signal, user);
   if (await eventually(gone, graceMs)) return true;
-  signalGroup(group, 'SIGKILL');
+  await tellGroup(group, 'SIGKILL', user);
   return await eventually(gone, KILLED_MS);
+}
+
+export async function tellGroup(group: number, signal: NodeJS.Signals, user?: User): Promise<void> {
+  if (user !== undefined && needsSudo(user)) await signalGroupAs(user, group, signal);
+  else signalGroup(group, signal);
 }
 
 /**
@@ -39,13 +51,17 @@ export async function endGroup(
  */
 export const MARKER = 'FLEET_RUN';
 
-/** Kills whatever carries this mark, again until nothing does: what is killed may just have started another. */
-export async function killMarked(mark: string): Promise<boolean> {
+/**
+ * Kills whatever carries this mark, again until nothing does: what is killed may just have started another. `user`: to whom it
+ * belongs, if not to this process's own.
+ */
+export async function killMarked(mark: string, user?: User): Promise<boolean> {
   const entry = entryOf(mark);
+  const others = user !== undefined && needsSudo(user) ? await killMarkedAs(user, entry) : true;
   const until = performance.now() + KILLED_MS;
   for (;;) {
     const found = await findMarked(mark);
-    if (found.length === 0) return true;
+    if (found.length === 0) return others;
     if (performance.now() >= until) return false;
     for (const pid of found) killIfMarked(pid, entry);
     await sleep(2);

@@ -4,12 +4,13 @@
  */
 import { execFile } from 'node:child_process';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cleanEnvironment } from './environment.ts';
+import { needsSudo } from './sudo.ts';
 import type { User } from './user.ts';
 
 const CHUNK_BYTES = 64 * 1024;
@@ -26,10 +27,20 @@ export interface Pipe {
   close(): void;
 }
 
-/** Node can open a named pipe, but not make one. It is for `user`, who opens it again as /dev/stderr, or else for this process's own. */
+/**
+ * Node can open a named pipe, but not make one. It is for `user`, who opens it again as /dev/stderr, or else for this process's
+ * own. Its folder must be closed to all others: who cannot give it away lets everybody write who comes there.
+ */
 export async function makeNamedPipe(path: string, user?: User): Promise<void> {
   await promisify(execFile)('mkfifo', ['-m', '600', path], { env: cleanEnvironment() });
-  if (user !== undefined) await chown(path, user.uid, user.gid);
+  await givePipe(path, user);
+}
+
+/** The same for a pipe that is there. */
+export async function givePipe(path: string, user: User | undefined): Promise<void> {
+  if (user === undefined) return;
+  if (needsSudo(user)) await chmod(path, 0o622);
+  else await chown(path, user.uid, user.gid);
 }
 
 /** `take` gets what comes, in memory that is used again as soon as it returns: a flood leaves no garbage. */

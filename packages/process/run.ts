@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Ended } from './describe.ts';
-import { endGroup, killMarked } from './ending.ts';
+import { endGroup, killMarked, tellGroup } from './ending.ts';
 import { openOutputLog } from './outputLog.ts';
 import { openPipe } from './pipe.ts';
 import { groupLives, signalGroup } from './proc.ts';
@@ -89,7 +89,7 @@ export async function run(program: Program): Promise<Ended> {
 /** The end by itself races against the reasons to end it; the first one is what is told. */
 async function untilEnd(
   { pid, exited }: Started,
-  { timeoutMs, graceMs = GRACE_MS, signal }: Program,
+  { timeoutMs, graceMs = GRACE_MS, signal, user }: Program,
 ): Promise<{ reason: Ended['reason']; exit: Exit | undefined }> {
   let exit: Exit | undefined;
   const byItself = exited.then((how) => {
@@ -107,7 +107,7 @@ async function untilEnd(
   stopping.abort();
   if (reason === 'timeout' || reason === 'cancelled') {
     const gone = () => exit !== undefined && !groupLives(pid);
-    await endGroup(pid, { signal: 'SIGTERM', graceMs, gone });
+    await endGroup(pid, { signal: 'SIGTERM', graceMs, gone, user });
   }
   return { reason, exit };
 }
@@ -115,6 +115,6 @@ async function untilEnd(
 /** The group's number cannot have been given to others: its leader has ended only just now. */
 async function endLeftovers({ pid }: Started, mark: string, reason: Ended['reason'], program: Program) {
   if (program.leavesDaemons && reason === 'exited') return;
-  signalGroup(pid, 'SIGKILL');
-  await killMarked(mark);
+  if (signalGroup(pid, 0)) await tellGroup(pid, 'SIGKILL', program.user);
+  await killMarked(mark, program.user);
 }

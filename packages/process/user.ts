@@ -1,8 +1,9 @@
-/** Running something as another user of this machine. Only root can. */
+/** Running something as another user of this machine: root can, and who is not root by sudo. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { cleanEnvironment } from './environment.ts';
+import { needsSudo, sudoPrefix } from './sudo.ts';
 
 export interface User {
   name: string;
@@ -27,6 +28,9 @@ export async function findUser(name: string): Promise<User | undefined> {
   if (found !== name) return undefined;
   return { name, uid: Number(uid), gid: Number(gid), home };
 }
+
+/** What sudo puts into an environment of its own accord. */
+const SUDOS = ['SUDO_COMMAND', 'SUDO_USER', 'SUDO_UID', 'SUDO_GID', 'SUDO_HOME', 'TERM', 'SHELL', 'MAIL'];
 
 /** Of util-linux. By its path, because it is run as root with the environment of somebody else's program. */
 const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv', '/usr/sbin/setpriv'];
@@ -54,7 +58,7 @@ export interface Launch {
 
 /**
  * How a program is started as `user`: with its groups, and never able to get other rights than its own. The process that
- * is started becomes the program, so its number is the program's. Throws where there is no setpriv.
+ * is started becomes the program, so its number is the program's. Throws where there is no setpriv, or no sudo where one is needed.
  */
 export function launchAs(user: User, environment: Readonly<Record<string, string>>): Launch {
   const setpriv = findSetpriv();
@@ -63,12 +67,23 @@ export function launchAs(user: User, environment: Readonly<Record<string, string
   const loaders = entries.filter(([name]) => goesByArgv(name)).map(([name, value]) => `${name}=${value}`);
   return {
     prefix: [
+      ...(needsSudo(user) ? becomingBySudo(user, environment) : []),
       setpriv,
-      ...['--reuid', String(user.uid), '--regid', String(user.gid), '--init-groups', '--no-new-privs', '--'],
+      ...(needsSudo(user) ? [] : becoming(user)),
+      ...['--no-new-privs', '--'],
       ...(loaders.length > 0 ? [ENV, ...loaders] : []),
     ],
     environment: Object.fromEntries(entries.filter(([name]) => !goesByArgv(name))),
   };
+}
+
+function becoming({ uid, gid }: User): string[] {
+  return ['--reuid', String(uid), '--regid', String(gid), '--init-groups'];
+}
+
+function becomingBySudo({ name }: User, environment: Readonly<Record<string, string>>): string[] {
+  const added = SUDOS.filter((variable) => !Object.hasOwn(environment, variable));
+  return [...sudoPrefix(name, { environment: true }), ENV, ...added.flatMap((variable) => ['-u', variable])];
 }
 
 /** Who this user is, for programs. */
