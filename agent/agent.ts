@@ -137,7 +137,7 @@ function keepRenewed(certificate: Certificate, session: Session<ControllerMethod
 
 /** What an earlier life of the agent, or of the host, left behind. */
 async function putInOrder(host: Host): Promise<void> {
-  const ended = host.endLeftovers(host.instance);
+  const ended = await host.endLeftovers(host.instance);
   if (ended > 0) host.log.warn({ processes: ended }, 'ended what an interrupted hook had left running');
   const homes = (await listServices(host.root, host.disk)).map((service) =>
     homeOf(host.root, service, host.disk),

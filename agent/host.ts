@@ -25,7 +25,7 @@ export interface Host {
   /** Runs a hook. */
   run: typeof run;
   /** Ends what the hooks of an earlier life left running. Returns how many processes there were. */
-  endLeftovers(instance: string): number;
+  endLeftovers(instance: string): Promise<number>;
   runChecks: typeof runChecks;
   supervisorFor(run: Run): Supervisor;
   /** What nothing that leaves the agent, or that it writes down, may hold. */

@@ -80,7 +80,7 @@ export async function main(argv: string[]): Promise<void> {
       disk: realDisk,
       trust,
       run,
-      endLeftovers,
+      endLeftovers: (instance: string) => endLeftovers(instance, Object.values(policy.told.runAs)),
       runChecks,
       supervisorFor,
       secrets,

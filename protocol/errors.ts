@@ -154,6 +154,11 @@ export const CODES = {
     exit: 1,
     means: 'a hook that must not run twice was interrupted; a person has to decide',
   },
+  not_provisioned: {
+    http: 409,
+    exit: 1,
+    means: 'the host lacks a unit, a user, a group or a rule that the service needs',
+  },
   start_failed: { http: 500, exit: 1, means: 'the service did not start or did not stay up' },
   not_by_unit: {
     http: 409,

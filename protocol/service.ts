@@ -128,6 +128,47 @@ const commandRun = z.strictObject({
   environment: environment.default({}).describe(ENVIRONMENT),
   timeout: duration.prefault('1m').describe('After this a command is ended, and counts as failed'),
 });
+const within = duration.prefault('1m').describe('After this a start that has not come through has failed');
+const systemdRun = z
+  .strictObject({
+    supervisor: z
+      .literal('systemd')
+      .describe('Systemd looks after it, as a unit of its own, with or without the agent'),
+    command: argv
+      .optional()
+      .describe('The program, without a shell; it stays in the foreground, and is started by fleet’s unit'),
+    unit: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9_.@-]{0,200}\.service$/, 'a unit like team-web.service')
+      .optional()
+      .describe('Instead of `command`: a unit of the team’s own, which runs what lies below `current`'),
+    notify: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether it says READY itself, by sd_notify; without it, it counts as ready when it has come up',
+      ),
+    environment: environment.default({}).describe(ENVIRONMENT),
+    stop: stop.prefault({}).describe('How it is asked to end; a unit of the team’s own says it itself'),
+    within,
+  })
+  .refine(({ command, unit }) => (command === undefined) !== (unit === undefined), {
+    message: 'give it either `command` or `unit`',
+  });
+const supervisordRun = z.strictObject({
+  supervisor: z.literal('supervisord').describe('Supervisord looks after it'),
+  program: z
+    .string()
+    .regex(/^(?!all$)[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'a program of supervisord')
+    .describe('Its name there'),
+  command: argv
+    .optional()
+    .describe(
+      'The program, where supervisord starts fleet’s launcher; without it, supervisord’s own configuration says what runs',
+    ),
+  environment: environment.default({}).describe(ENVIRONMENT),
+  within,
+});
 const agentRun = z.strictObject({
   supervisor: z
     .literal('agent')
@@ -136,7 +177,13 @@ const agentRun = z.strictObject({
     ),
   environment: environment.default({}).describe('Nothing: the agent’s unit says what is in its environment'),
 });
-export const run = z.discriminatedUnion('supervisor', [processRun, commandRun, agentRun]);
+export const run = z.discriminatedUnion('supervisor', [
+  processRun,
+  commandRun,
+  systemdRun,
+  supervisordRun,
+  agentRun,
+]);
 export type Run = z.infer<typeof run>;
 export type RunOf<K extends Run['supervisor']> = Extract<Run, { supervisor: K }>;
 

@@ -21,6 +21,7 @@ export interface Disk {
   /** With `recursive`, resolves with the topmost directory that was made. */
   mkdir(path: string, options?: { recursive?: boolean; mode?: number }): Promise<string | undefined>;
   symlink(target: string, path: string): Promise<void>;
+  chmod(path: string, mode: number): Promise<void>;
   /** Of a link, the link's own owner. */
   lchown(path: string, uid: number, gid: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
@@ -41,6 +42,7 @@ interface Stat {
   size: number;
   mtimeMs: number;
   uid: number;
+  mode: number;
   isDirectory(): boolean;
   isSymbolicLink(): boolean;
 }

@@ -9,8 +9,7 @@ import type { AgentMethods, Reply, Request } from '@fleet/protocol/messages/meth
 import { type Service, service as sealedService } from '@fleet/protocol/service.ts';
 import { digestOf } from '@fleet/trust/release.ts';
 import { ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
-import type { Policy } from '../policy/policy.ts';
-import type { Trust } from '../trust/trust.ts';
+import type { Host } from '../host.ts';
 import {
   type Home,
   makeHome,
@@ -35,7 +34,7 @@ type Commit = Request<AgentMethods, 'release.commit'>;
 export async function commitRelease(
   home: Home,
   { version, identity }: Commit,
-  { policy, trust }: { policy: Policy; trust: Trust },
+  { policy, trust, supervisorFor }: Pick<Host, 'policy' | 'trust' | 'supervisorFor'>,
 ): Promise<Reply<AgentMethods, 'release.commit'>> {
   const there = await findRelease(home, version);
   if (there?.identity === identity) {
@@ -47,7 +46,7 @@ export async function commitRelease(
   await makeHome(home);
   await clearStaging(home);
   try {
-    return sizeOf(await install(home, { version, identity }, { policy, trust }));
+    return sizeOf(await install(home, { version, identity }, { policy, trust, supervisorFor }));
   } catch (error) {
     if (error instanceof FleetError && USELESS.has(error.code)) await removeParts(home, version);
     throw error;
@@ -57,7 +56,7 @@ export async function commitRelease(
 async function install(
   home: Home,
   { version, identity }: Pick<Commit, 'version' | 'identity'>,
-  { policy, trust }: { policy: Policy; trust: Trust },
+  { policy, trust, supervisorFor }: Pick<Host, 'policy' | 'trust' | 'supervisorFor'>,
 ): Promise<Manifest> {
   const { disk } = home;
   const { manifest, bytes } = await readManifest(home, version, identity);
@@ -68,6 +67,7 @@ async function install(
   const service = decodeSealed(manifest);
   await policy.admitHooks(service);
   const user = await policy.userOf(home.service);
+  await supervisorFor(service.run).require?.({ service: home.service, run: service.run, user });
   const artifact = partPath(home, version, 'artifact', manifest.artifact.sha256);
   if ((await ifThere(disk.stat(artifact)))?.size !== manifest.artifact.size)
     throw notWhole(home, version, 'artifact');

@@ -2,6 +2,7 @@
  * Paths that outlive releases. ROOT/SERVICE/shared/PATH holds them, and each release has a relative link in their place.
  */
 import { dirname, join, posix, relative } from 'node:path';
+import { needsSudo } from '@fleet/process/sudo.ts';
 import type { User } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -124,11 +125,21 @@ async function copyDurably(
   }
 }
 
-/** What is in a directory before the directory itself: until that is given too, nobody but the agent can change what is in it. */
+/**
+ * What is in a directory before the directory itself: until that is given too, nobody but the agent can change what is in it. Who
+ * is not root can give nothing away; its group, which the agent is in too, may then do what its owner may, and what comes into its
+ * directories is the group's as well.
+ */
 async function giveTree(disk: Disk, path: string, user: User): Promise<void> {
-  if ((await disk.lstat(path)).isDirectory())
-    for (const name of await disk.readdir(path)) await giveTree(disk, join(path, name), user);
-  await disk.lchown(path, user.uid, user.gid);
+  const stat = await disk.lstat(path);
+  const { mode } = stat;
+  const isDirectory = stat.isDirectory();
+  if (isDirectory) for (const name of await disk.readdir(path)) await giveTree(disk, join(path, name), user);
+  if (!needsSudo(user)) return disk.lchown(path, user.uid, user.gid);
+  await disk.lchown(path, ownUid()!, user.gid);
+  // What the owner may, in the place of the group's three bits.
+  if (!stat.isSymbolicLink())
+    await disk.chmod(path, (mode & 0o777) | ((mode & 0o700) >> 3) | (isDirectory ? 0o2000 : 0));
 }
 
 function ownUid(): number | undefined {

@@ -1,12 +1,26 @@
 /** Hooks of an agent that was killed in the middle of them. Their outcome is lost, and they must not run beside the next ones. */
 import { readFileSync } from 'node:fs';
 import { allPids } from '@fleet/process/proc.ts';
+import { killMarkedAs, needsSudo } from '@fleet/process/sudo.ts';
+import { findUser } from '@fleet/process/user.ts';
 
 /** Marks what a hook starts with the agent that started it. Services do not carry it. */
 export const HOOK = 'FLEET_HOOK_OF';
 
-/** Kills them, before the agent runs any hook of its own. Returns how many processes there were. */
-export function endLeftovers(instance: string): number {
+/**
+ * Kills them, before the agent runs any hook of its own. `users`: names of those that hooks run as, to whom an agent that is not
+ * root comes by sudo alone. Returns how many processes there were.
+ */
+export async function endLeftovers(instance: string, users: Iterable<string>): Promise<number> {
+  let ended = endOwn(instance);
+  for (const name of new Set(users)) {
+    const user = await findUser(name);
+    if (user && needsSudo(user)) ended += (await killMarkedAs(user, `${HOOK}=${instance}`)) ?? 0;
+  }
+  return ended;
+}
+
+function endOwn(instance: string): number {
   const ended = new Set<number>();
   for (let before = -1; ended.size > before; ) {
     before = ended.size;

@@ -99,7 +99,7 @@ async function live(world: World, death?: { at: number; when: 'before' | 'after'
     disk: realDisk,
     trust: UNSIGNED,
     run: ({ argv, env }) => act(`${argv[0]} ${env.FLEET_VERSION}`, () => ended),
-    endLeftovers: () => 0,
+    endLeftovers: async () => 0,
     runChecks: async () => [],
     supervisorFor: () => supervisor,
     own: notReplaceable(world.root, realDisk),

@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ifThere } from '../disk/durable.ts';
 
-const MOST_BYTES = 256 * 1024;
+export const MOST_BYTES = 256 * 1024;
 /** The cursor of a service that has not printed anything yet. */
 const START = '0.0:0';
 
@@ -13,15 +13,23 @@ export interface LogPart {
   cursor: string;
 }
 
+export interface LogRange {
+  lines: number;
+  /** A cursor of an earlier part. */
+  after?: string | undefined;
+}
+
 /**
  * The last `lines` lines, or with `after` what came since that cursor; never more than 256 KiB. What came after a cursor is
  * whole lines where it can be. A cursor outlives one rotation of the log; after two, reading goes on at the oldest line kept.
  */
-export async function readLog(
-  home: string,
-  { lines, after }: { lines: number; after?: string | undefined },
-): Promise<LogPart> {
-  const files = await openLogs(home);
+export function readLog(home: string, range: LogRange): Promise<LogPart> {
+  return readLogFile(join(home, 'log'), range);
+}
+
+/** The same of any log that is rotated by being renamed to NAME.1. */
+export async function readLogFile(path: string, { lines, after }: LogRange): Promise<LogPart> {
+  const files = await openLogs(path);
   try {
     return after === undefined ? await lastLines(files, lines) : await following(files, after);
   } finally {
@@ -37,10 +45,10 @@ interface LogFile {
 }
 
 /** Oldest first. The newest is opened first: a rotation in between then hides nothing but what came after it. */
-async function openLogs(home: string): Promise<LogFile[]> {
+async function openLogs(path: string): Promise<LogFile[]> {
   const files: LogFile[] = [];
-  for (const name of ['log', 'log.1']) {
-    const handle = await ifThere(open(join(home, name), 'r'));
+  for (const each of [path, `${path}.1`]) {
+    const handle = await ifThere(open(each, 'r'));
     if (handle === undefined) continue;
     const { ino, birthtimeMs, size } = await handle.stat();
     const file = { handle, id: `${ino}.${Math.trunc(birthtimeMs)}`, size };

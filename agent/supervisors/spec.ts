@@ -27,6 +27,8 @@ export interface Spec<R extends Run = Run> {
   secrets?: Record<string, string>;
   /** The boot that it was started in. */
   boot: string;
+  /** What systemd calls the start of its unit. */
+  invocation?: string | undefined;
 }
 /** For a shim, which knows of users no more than this: what comes before the program, and what is in its environment then. */
 export interface ProcessSpec extends Spec<RunOf<'process'>> {
@@ -35,6 +37,8 @@ export interface ProcessSpec extends Spec<RunOf<'process'>> {
   signaller?: string[];
 }
 export type CommandSpec = Spec<RunOf<'command'>>;
+export type SystemdSpec = Spec<RunOf<'systemd'>>;
+export type SupervisordSpec = Spec<RunOf<'supervisord'>>;
 
 const pathOf = (home: string) => join(home, 'spec.json');
 
@@ -54,7 +58,10 @@ export async function unwant(home: string): Promise<void> {
 }
 
 export function isWanted(spec: Spec, found: Spec | undefined): boolean {
-  return found !== undefined && isDeepStrictEqual({ ...found, boot: '' }, { ...spec, boot: '' });
+  // As they are read again: what is undefined is not there.
+  const comparable = (each: Spec) =>
+    JSON.parse(JSON.stringify({ ...each, boot: '', invocation: '' })) as unknown;
+  return found !== undefined && isDeepStrictEqual(comparable(found), comparable(spec));
 }
 
 export function processSpecOf({ argvOf, ...instance }: Instance<RunOf<'process'>>): ProcessSpec {
@@ -72,6 +79,18 @@ export function commandSpecOf({ argvOf, ...instance }: Instance<RunOf<'command'>
   const { run } = instance;
   const resolved = { start: argvOf(run.start), stop: argvOf(run.stop), status: argvOf(run.status) };
   return { ...recipeOf(instance), run: { ...run, ...resolved } };
+}
+
+export function systemdSpecOf({ argvOf, ...instance }: Instance<RunOf<'systemd'>>): SystemdSpec {
+  return { ...recipeOf(instance), run: commandIn(instance.run, argvOf) };
+}
+
+export function supervisordSpecOf({ argvOf, ...instance }: Instance<RunOf<'supervisord'>>): SupervisordSpec {
+  return { ...recipeOf(instance), run: commandIn(instance.run, argvOf) };
+}
+
+function commandIn<R extends { command?: string[] | undefined }>(run: R, argvOf: Instance['argvOf']): R {
+  return run.command === undefined ? run : { ...run, command: argvOf(run.command) };
 }
 
 function recipeOf({ service, version, release, environment, user, secrets }: Omit<Instance, 'argvOf'>) {

@@ -57,7 +57,7 @@ export const MARKER = 'FLEET_RUN';
  */
 export async function killMarked(mark: string, user?: User): Promise<boolean> {
   const entry = entryOf(mark);
-  const others = user !== undefined && needsSudo(user) ? await killMarkedAs(user, entry) : true;
+  const others = user === undefined || !needsSudo(user) || (await killMarkedAs(user, entry)) !== undefined;
   const until = performance.now() + KILLED_MS;
   for (;;) {
     const found = await findMarked(mark);

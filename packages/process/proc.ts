@@ -12,6 +12,8 @@ export interface ProcessIdentity {
 }
 
 export interface ProcessStat {
+  /** Of its program's file, or of its script's; at most 15 characters. */
+  name: string;
   state: string;
   group: number;
   start: number;
@@ -31,7 +33,8 @@ export function statOf(pid: number): ProcessStat | undefined {
   }
   // The name in parentheses may hold spaces and parentheses itself: what counts begins after the last one.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0]!, group: Number(fields[2]), start: Number(fields[19]) };
+  const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'));
+  return { name, state: fields[0]!, group: Number(fields[2]), start: Number(fields[19]) };
 }
 
 /** A zombie has ended: only its parent has not asked yet. */

@@ -52,24 +52,28 @@ const KILL_MARKED = `
 for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
   found=$(grep -lszxF -e "$0" /proc/[0-9]*/environ)
   [ -n "$found" ] || exit 0
-  for each in $found; do each=\${each#/proc/}; kill -s KILL "\${each%/environ}"; done
+  for each in $found; do each=\${each#/proc/}; kill -s KILL "\${each%/environ}" && echo "\${each%/environ}"; done
   [ $round = 1 ] || sleep 0.2
 done
 exit 1`;
 
-/** False where something outlived that. */
-export async function killMarkedAs(user: Who, entry: string): Promise<boolean> {
-  return succeeds([
-    ...sudoPrefix(user.name, { environment: false }),
-    ...['/bin/sh', '-c', KILL_MARKED, entry],
-  ]);
+/** How many there were; undefined where one outlived that. */
+export async function killMarkedAs(user: Who, entry: string): Promise<number | undefined> {
+  const shell = ['/bin/sh', '-c', KILL_MARKED, entry];
+  const pids = await answerOf([...sudoPrefix(user.name, { environment: false }), ...shell]);
+  return pids === undefined ? undefined : new Set(pids.split('\n').filter((line) => line !== '')).size;
 }
 
-async function succeeds([program = '', ...args]: string[]): Promise<boolean> {
+async function succeeds(argv: string[]): Promise<boolean> {
+  return (await answerOf(argv)) !== undefined;
+}
+
+/** Undefined where it does not end with exit status 0. */
+async function answerOf([program = '', ...args]: string[]): Promise<string | undefined> {
   try {
-    await promisify(execFile)(program, args, { env: cleanEnvironment(), timeout: MOST_MS });
-    return true;
+    const options = { env: cleanEnvironment(), timeout: MOST_MS };
+    return (await promisify(execFile)(program, args, options)).stdout;
   } catch {
-    return false;
+    return undefined;
   }
 }

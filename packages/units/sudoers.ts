@@ -19,9 +19,7 @@ export interface Rights {
 
 /** What may be said of a unit, or of a program of supervisord. */
 export const UNIT_VERBS = ['start', 'stop', 'restart'] as const;
-export const PROGRAM_VERBS = ['start', 'stop', 'status', 'pid'] as const;
-/** How much of what a program printed may be asked for, in bytes, as supervisorctl is told it. */
-export const PROGRAM_TAIL = 262_144;
+export const PROGRAM_VERBS = ['start', 'stop', 'status'] as const;
 
 /** Sudo takes a name in capitals for an alias. */
 const USER = /^[a-z_][A-Za-z0-9_.-]{0,31}$/;
@@ -37,10 +35,7 @@ export function sudoers(rights: Rights): string {
   for (const program of programs) require(NAME.test(program) && program !== 'all', program);
   const asRoot = [
     ...units.flatMap((unit) => UNIT_VERBS.map((verb) => `${systemctl} ${verb} ${unit}`)),
-    ...programs.flatMap((program) => [
-      ...PROGRAM_VERBS.map((verb) => `${supervisorctl} ${verb} ${program}`),
-      `${supervisorctl} tail -${PROGRAM_TAIL} ${program}`,
-    ]),
+    ...programs.flatMap((program) => PROGRAM_VERBS.map((verb) => `${supervisorctl} ${verb} ${program}`)),
   ];
   return `${[
     '# Made by fleet: what its agent may do besides what its user may.',

@@ -74,7 +74,7 @@ export const logs = {
   params: z.strictObject({ service: serviceName, host: hostName }),
   query: z.strictObject({
     lines: z.coerce.number().int().min(1).max(10_000).default(100),
-    after: z.string().max(100).optional(),
+    after: z.string().max(256).optional(),
   }),
   reply: z.strictObject({ text: z.string(), cursor: z.string() }),
 };

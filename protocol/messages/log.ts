@@ -7,7 +7,7 @@ export const read = {
   request: z.strictObject({
     service: serviceName,
     lines: z.int().min(1).max(10_000),
-    after: z.string().max(100).optional(),
+    after: z.string().max(256).optional(),
   }),
-  reply: z.strictObject({ text: z.string().max(512 * 1024), cursor: z.string().max(100) }),
+  reply: z.strictObject({ text: z.string().max(512 * 1024), cursor: z.string().max(256) }),
 };

@@ -124,6 +124,7 @@ export function diskOf({ disk, illness, life, clock, random, onRename, onFault }
         size: node.kind === 'file' ? node.content.length : 0,
         mtimeMs: node.mtimeMs,
         uid: process.getuid?.() ?? 0,
+        mode: node.kind === 'folder' ? 0o755 : 0o644,
         isDirectory: () => node.kind === 'folder',
         isSymbolicLink: () => node.kind === 'link',
       };
@@ -156,6 +157,7 @@ export function diskOf({ disk, illness, life, clock, random, onRename, onFault }
         return disk.makeFolders(path);
       }),
     symlink: (target, path) => act('write', path, () => disk.makeLink(target, path)),
+    chmod: () => life.act(() => {}),
     lchown: () => life.act(() => {}),
     rename: (from, to) =>
       act('sync', to, () => {

@@ -103,7 +103,7 @@ export class SimulatedHost {
       disk,
       trust: UNSIGNED,
       run: programs.hookRunner(life),
-      endLeftovers: () => programs.endHooks(),
+      endLeftovers: async () => programs.endHooks(),
       runChecks: programs.checker(life),
       supervisorFor: () => programs.supervisorFor(life),
       own: notReplaceable(ROOT, disk),
