@@ -10,6 +10,7 @@ import { HELP, readSettings } from './config/config.ts';
 import { takeDataDirectory } from './config/data.ts';
 import { realDisk } from './disk/disk.ts';
 import { makeDirectory } from './disk/durable.ts';
+import packageJson from './package.json' with { type: 'json' };
 import { startedByUnit } from './policy/byUnit.ts';
 import { requireOwnPlace } from './policy/place.ts';
 import { createPolicy } from './policy/policy.ts';
@@ -29,6 +30,10 @@ export async function main(argv: string[]): Promise<void> {
   // Loaded only where it is wanted: it is done once, and the agent runs for months.
   if (argv[0] === 'join') return (await import('./join/main.ts')).main(argv.slice(1));
   if (argv[0] === 'doctor') return (await import('./doctor/main.ts')).main(argv.slice(1));
+  if (argv[0] === '--version') {
+    process.stdout.write(`${packageJson.version}\n`);
+    return;
+  }
   const settings = await readSettings(argv);
   if (settings === 'help') {
     process.stdout.write(`${HELP}\n`);

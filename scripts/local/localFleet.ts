@@ -43,6 +43,8 @@ export interface LocalFleetOptions {
   env?: NodeJS.ProcessEnv;
   /** The fleet lives on when this process ends. */
   outlives?: boolean;
+  /** What is installed on this machine, in place of the checkout: programs with their first arguments. */
+  installed?: { fleet: string[]; agent: string[] };
   /** Arguments of Node itself for a program: `controller`, or `agent-HOST`. */
   node?: (program: string) => string[];
 }
@@ -56,6 +58,7 @@ export class LocalFleet {
   readonly #env: NodeJS.ProcessEnv;
   readonly #outlives: boolean | undefined;
   readonly #node: (program: string) => string[];
+  readonly #installed: LocalFleetOptions['installed'];
   controller: Program | undefined;
   readonly agents = new Map<string, Program>();
   /** What its hosts have joined with. */
@@ -69,6 +72,7 @@ export class LocalFleet {
     this.#hosts = new Map(options.hosts.map((host) => [host.host, host]));
     this.#outlives = options.outlives;
     this.#node = options.node ?? (() => []);
+    this.#installed = options.installed;
     this.#env = { ...options.env, FLEET_CONTROLLER: this.url, FLEET_LOGIN: join(options.dir, LOGIN) };
   }
 
@@ -124,15 +128,8 @@ export class LocalFleet {
 
   /** `program`: another one than this checkout's. */
   async startController(program = FLEET): Promise<void> {
-    const argv = [
-      process.execPath,
-      ...this.#node('controller'),
-      program,
-      'controller',
-      '--config',
-      'controller.yaml',
-    ];
-    this.controller = startProgram(argv, {
+    const fleet = this.#installed?.fleet ?? [process.execPath, ...this.#node('controller'), program];
+    this.controller = startProgram([...fleet, 'controller', '--config', 'controller.yaml'], {
       cwd: this.dir,
       log: join(this.dir, 'controller.log'),
       env: this.#env,
@@ -146,7 +143,9 @@ export class LocalFleet {
     const given = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
     const { stdout } = await this.well(['token', 'create', '--host', host, ...given]);
     this.joinStrings.push(stdout.trim());
-    await this.well(['agent', 'join', '--config', `agent-${host}.yaml`], { input: stdout });
+    const program = this.#installed?.agent;
+    const argv = [...(program ? [] : ['agent']), 'join', '--config', `agent-${host}.yaml`];
+    await this.well(argv, { input: stdout, program });
   }
 
   /** `run`, held to exit status 0. */
@@ -195,8 +194,8 @@ export class LocalFleet {
   /** Started, and connected. */
   async startAgent(host: string, program = FLEET): Promise<void> {
     const node = this.#node(`agent-${host}`);
-    const argv = [process.execPath, ...node, program, 'agent', '--config', `agent-${host}.yaml`];
-    const agent = startProgram(argv, {
+    const installed = this.#installed?.agent ?? [process.execPath, ...node, program, 'agent'];
+    const agent = startProgram([...installed, '--config', `agent-${host}.yaml`], {
       cwd: this.dir,
       log: join(this.dir, `agent-${host}.log`),
       env: this.#env,
@@ -214,7 +213,8 @@ export class LocalFleet {
 
   /** Runs `fleet` as a person at this fleet would. */
   run(argv: string[], options: Running = {}): Promise<Ran> {
-    return runFleet(argv, { cwd: this.dir, ...options, env: { ...this.#env, ...options.env } });
+    const { program = this.#installed?.fleet, ...more } = options;
+    return runFleet(argv, { cwd: this.dir, program, ...more, env: { ...this.#env, ...options.env } });
   }
 
   /** Ends everything that was started, the services too, which would outlive their agents. */

@@ -70,13 +70,16 @@ export interface RunOptions {
   env?: NodeJS.ProcessEnv;
   /** It also prints to this terminal. */
   show?: boolean;
+  /** Another program than the checkout's, with its first arguments. */
+  program?: string[] | undefined;
   /** What it finds in its stdin. */
   input?: string;
 }
 
 /** Runs `fleet` to its end. */
 export async function runFleet(argv: string[], options: RunOptions): Promise<Ran> {
-  const child = spawn(process.execPath, [FLEET, ...argv], {
+  const [program = '', ...first] = options.program ?? [process.execPath, FLEET];
+  const child = spawn(program, [...first, ...argv], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
