@@ -4,7 +4,15 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FLEET, type Program, type Ran, startProgram, waitUntil } from '../local/program.ts';
@@ -14,6 +22,10 @@ import { Machine } from './machine.ts';
 import { CONTROLLER_PORT, HUB_ADDRESS, inside, Namespaces } from './namespaces.ts';
 import { makeSegmenter } from './segmenter.ts';
 import type { Server } from './servers.ts';
+
+const BUNDLE = new URL('../bundle', import.meta.url).pathname;
+/** Where a controller of this checkout looks for them. */
+const PROGRAMS = new URL('../../dist/programs', import.meta.url).pathname;
 
 export interface RealFleetOptions {
   /** Every host there will be: each has its cable from the beginning, and boots when it is told to. */
@@ -51,6 +63,8 @@ export class RealFleet {
       mkdirSync(join(fleet.dir, '.ssh'), { mode: 0o700 });
       execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'operator', '-f', fleet.sshKey]);
       writeFileSync(fleet.knownHosts, '');
+      // ./scripts/test has made them anew; whoever runs one test alone, after a change of the agent: ./scripts/bundle --programs
+      if (!existsSync(PROGRAMS)) execFileSync(BUNDLE, ['--programs', '--platform', `linux-${process.arch}`]);
       fleet.network.create();
       makeSegmenter(join(fleet.dir, 'segmenter'));
       fleet.configure();
