@@ -82,9 +82,11 @@ export class LocalFleet {
     const fleet = new LocalFleet(options, port);
     mkdirSync(join(options.dir, 'hosts'), { recursive: true });
     const how = options.secure ? `listen_agents: 127.0.0.1:${agentsPort}` : 'development: true';
+    // Whether somebody has made bundles in this checkout makes no difference.
+    const programs = options.installed ? '' : 'programs: ./no-programs\n';
     writeFileSync(
       join(options.dir, 'controller.yaml'),
-      `listen: 127.0.0.1:${port}\n${how}\n${options.config}`,
+      `listen: 127.0.0.1:${port}\n${how}\n${programs}${options.config}`,
     );
     for (const host of options.hosts) fleet.#writeAgent(host);
     return fleet;
