@@ -14,6 +14,7 @@ import { Backups } from './backup/backups.ts';
 import { openBalancers } from './balancers.ts';
 import { loadConfig } from './config/config.ts';
 import { lockData } from './dataLock.ts';
+import { CatchUp } from './deploy/catchUp.ts';
 import { realClock } from './deploy/clock.ts';
 import type { Deps } from './deploy/context.ts';
 import { Deployer } from './deploy/deployer.ts';
@@ -129,6 +130,7 @@ async function runController(file: string): Promise<void> {
         );
       await store.hosts.save(hello);
       await balancers.refresh();
+      catchUp.wake();
     },
     onGreeted: async (hello, ask) => {
       if (signing === null) return;
@@ -163,6 +165,7 @@ async function runController(file: string): Promise<void> {
   for (const left of [dirs.work, rooms]) await clearWork(left);
   log.info(`builds run ${describeBuildUser(buildUser)}`);
   const deployer = new Deployer(deps, { store, config, turns, clock: realClock, signing, dirs, buildUser });
+  const catchUp = new CatchUp(deps, deployer);
   const backups = new Backups({ store, balancers: dir('balancers'), version: packageJson.version });
   const programs = new Programs({ folder: programsFolder(config), store, signing, dirs, log });
   await programs.register();
@@ -171,6 +174,8 @@ async function runController(file: string): Promise<void> {
     {
       ...deps,
       deployer,
+      catchUp,
+      refreshBalancers: balancers.refresh,
       backups,
       programs,
       trust: changes,
@@ -193,7 +198,7 @@ async function runController(file: string): Promise<void> {
   if (config.development)
     log.warn('DEVELOPMENT: the link is plain, nobody is asked who they are, and nothing is signed');
   await deployer.takeUp();
-  const keepingRecords = closeRecordsOfShown(deps);
+  const looking = Promise.all([closeRecordsOfShown(deps), catchUp.run()]);
 
   const close = async () => {
     // The server waits for every connection, and those of the agents do not end by themselves.
@@ -211,7 +216,7 @@ async function runController(file: string): Promise<void> {
     log.info({ signal }, 'stopping: deployments park and go on at the next start');
     parking.abort();
     const late = setTimeout(() => process.exit(0), PARK_MS);
-    void Promise.all([deployer.idle(), backups.idle(), keepingRecords]).then(async () => {
+    void Promise.all([deployer.idle(), backups.idle(), looking]).then(async () => {
       await close();
       clearTimeout(late);
       process.exit(0);

@@ -56,6 +56,18 @@ export const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: O
   'hosts.show': { good: { path: '/api/hosts/a' }, unknown: { path: '/api/hosts/nobody' } },
   'hosts.examine': { good: { path: '/api/hosts/a/doctor' }, unknown: { path: '/api/hosts/nobody/doctor' } },
   'hosts.forget': { good: { path: '/api/hosts/c' }, unknown: { path: '/api/hosts/nobody' } },
+  'hosts.out': {
+    good: { path: '/api/hosts/b/out', body: { why: 'a disk is slow' } },
+    unknown: { path: '/api/hosts/nobody/out', body: { why: 'a disk is slow' } },
+  },
+  'hosts.in': {
+    good: { path: '/api/hosts/b/in', body: {} },
+    unknown: { path: '/api/hosts/nobody/in', body: {} },
+  },
+  'hosts.remove': {
+    good: { path: '/api/hosts/c/remove', body: { why: 'its contract ends' } },
+    unknown: { path: '/api/hosts/nobody/remove', body: { why: 'its contract ends' } },
+  },
   'hosts.approve': {
     good: { path: '/api/hosts/newcomer/approve' },
     unknown: { path: '/api/hosts/nobody/approve' },

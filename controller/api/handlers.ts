@@ -1,6 +1,7 @@
 /** What a route's handler is given and gives: typed over the table of routes, so that a route without a handler does not compile. */
 import type { Body, Params, Query, Reply, RouteName } from '@fleet/protocol/api/routes.ts';
 import type { Backups } from '../backup/backups.ts';
+import type { CatchUp } from '../deploy/catchUp.ts';
 import type { Deps } from '../deploy/context.ts';
 import type { Deployer } from '../deploy/deployer.ts';
 import type { Enrolment } from '../enrol/enrolment.ts';
@@ -26,8 +27,14 @@ export type Handlers<N extends RouteName = RouteName> = { [K in N]: Handler<K> }
 
 /** What the API needs of the controller. */
 export interface Serving
-  extends Pick<Deps, 'store' | 'config' | 'agents' | 'balancer' | 'outputs' | 'secrets'> {
+  extends Pick<
+    Deps,
+    'store' | 'config' | 'agents' | 'balancer' | 'outputs' | 'secrets' | 'clock' | 'log' | 'parking' | 'turns'
+  > {
   deployer: Deployer;
+  catchUp: CatchUp;
+  /** The balancers are told which hosts there are. */
+  refreshBalancers(): Promise<void>;
   backups: Backups;
   programs: Pick<Programs, 'list' | 'open'>;
   /** Absent in development: nobody is asked who they are. */

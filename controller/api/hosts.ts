@@ -1,39 +1,60 @@
 import type { Scope } from '@fleet/protocol/access.ts';
 import type { HostRow } from '@fleet/protocol/api/fleet.ts';
+import type { Place } from '@fleet/protocol/api/standing.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import { fillTemplate, type Placed, placesOn } from '../config/config.ts';
 import type { HostRecord } from '../store/hosts.ts';
+import type { OutHost } from '../store/outHosts.ts';
 import type { Handlers, Served } from './handlers.ts';
 import { isHostIn, isIn } from './reach.ts';
+import { standingOf } from './standing.ts';
+import { serversOf, statusOf } from './status.ts';
 
-export function hosts({
-  store,
-  agents,
-  config,
-  enrolment,
-}: Served): Handlers<'hosts.list' | 'hosts.show' | 'hosts.forget' | 'logs.read'> {
+export function hosts(served: Served): Handlers<'hosts.list' | 'hosts.show' | 'hosts.forget' | 'logs.read'> {
+  const { store, agents, config, enrolment } = served;
   /** As far as somebody may see it. */
-  const rowOf = (
-    { host, labels, platform, agent, freeDisk, services, lastSeen }: HostRecord,
-    who: Scope,
-  ): HostRow => ({
-    host,
-    connected: agents.isConnected(host),
-    lastSeen,
-    labels,
-    platform,
-    agent,
-    freeDisk,
-    services: services.filter(({ service }) => isIn(who, { service, environment: null })),
-  });
+  const rowOf = (record: HostRecord, who: Scope, allOut: readonly OutHost[]): HostRow => {
+    const { host, labels, platform, agent, freeDisk, services, lastSeen } = record;
+    const out = allOut.find((each) => each.host === host);
+    return {
+      host,
+      connected: agents.isConnected(host),
+      lastSeen,
+      labels,
+      platform,
+      agent,
+      freeDisk,
+      services: services.filter(({ service }) => isIn(who, { service, environment: null })),
+      out: out === undefined ? null : { by: out.by, why: out.why, since: out.since },
+      standings: placesOn(config, record)
+        .filter((place) => isIn(who, place))
+        .flatMap(({ service, environment }) => {
+          const standing = standingOf(served, { service, environment }, host, out);
+          return standing === null ? [] : [{ ...standing, service, environment }];
+        }),
+    };
+  };
   return {
-    'hosts.list': async ({ who }) =>
-      (await store.hosts.list())
+    'hosts.list': async ({ who }) => {
+      const out = await store.outHosts.list();
+      return (await store.hosts.list())
         .filter((host) => isHostIn(who, host, config))
-        .map((host) => rowOf(host, who)),
+        .map((host) => rowOf(host, who, out));
+    },
     'hosts.show': async ({ params: { host }, who }) => {
       const record = (await store.hosts.list()).find((each) => each.host === host);
       if (record === undefined) throw unknownHost(host);
-      return { ...rowOf(record, who), policy: agents.policyOf(host) ?? null };
+      const out = await store.outHosts.list();
+      const identity = (await store.identities.list()).find(
+        (each) => each.host === host && each.state === 'active',
+      );
+      const places = placesOn(config, record).filter((place) => isIn(who, place));
+      return {
+        ...rowOf(record, who, out),
+        policy: agents.policyOf(host) ?? null,
+        places: await Promise.all(places.map((place) => placeOf(served, place, record, out))),
+        certificateUntil: identity?.expiresAt ?? null,
+      };
     },
     'hosts.forget': async ({ params: { host }, by }) => {
       if (agents.isConnected(host)) {
@@ -49,6 +70,30 @@ export function hosts({
       if (!known) throw unknownHost(host);
       return agents.ask(host, 'log.read', { service, ...query }, { timeoutMs: 15_000 });
     },
+  };
+}
+
+async function placeOf(
+  served: Served,
+  place: Placed,
+  record: HostRecord,
+  allOut: readonly OutHost[],
+): Promise<Place> {
+  const { host } = record;
+  const { service, environment } = place;
+  const out = allOut.find((each) => each.host === host);
+  const servers = await serversOf(served, place);
+  const name = place.balancer && fillTemplate(place.balancer.server, record);
+  const server = servers?.find((each) => each.name === name);
+  const { running, balancer } = await statusOf(served, place, record, servers, [], allOut);
+  return {
+    service,
+    environment,
+    running,
+    wanted: served.catchUp.standingOf(place, host)?.wanted ?? null,
+    balancer,
+    sessions: server?.sessions ?? null,
+    standing: standingOf(served, place, host, out),
   };
 }
 

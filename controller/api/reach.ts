@@ -45,6 +45,10 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
   'hosts.show': ofHost,
   'hosts.examine': ofHost,
   'hosts.forget': wholeFleet,
+  // It is taken out of all that it is in.
+  'hosts.out': ({ who, params }, served) => isWholeHostIn(who, params.host, served),
+  'hosts.in': ({ who, params }, served) => isWholeHostIn(who, params.host, served),
+  'hosts.remove': wholeFleet,
   'hosts.approve': wholeFleet,
   'hosts.revoke': wholeFleet,
   'identities.list': wholeFleet,
@@ -101,6 +105,16 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
   'audit.list': wholeFleet,
   'audit.verify': wholeFleet,
 };
+
+async function isWholeHostIn(
+  who: Scope,
+  name: string,
+  { store, config }: Pick<Served, 'store' | 'config'>,
+): Promise<boolean> {
+  const host = await hostOf(store, name);
+  const places = host === undefined ? [] : placesOn(config, host);
+  return places.length > 0 && places.every((place) => isIn(who, place));
+}
 
 async function hostOf(store: Served['store'], name: string): Promise<LabelledHost | undefined> {
   return (await store.hosts.list()).find((each) => each.host === name);

@@ -47,6 +47,13 @@ t.test('every route answers in the form that it declares', async (t) => {
   const held = Promise.withResolvers<void>();
   for (const [name, { method, reply }] of ROUTE_LIST) {
     if (name === 'hosts.forget') fleet.agents.disconnect('c');
+    if (name === 'hosts.in') {
+      // It is as it should be: no deployment begins, and those below keep their numbers.
+      await store.hidden.close('segmenter', 'production', 'b');
+      fleet.balancer.admin.set('b', 'ready');
+    }
+    if (name === 'hosts.remove')
+      await store.hosts.save({ ...(await store.hosts.list())[0]!, host: 'c', services: [] });
     if (name === 'hosts.approve')
       await enrolment.join(joinBody(await tokenOf(enrolment, { approve: true }), 'newcomer'));
     if (name === 'joining.revoke') [{ id: joining.tokenId = '' } = {}] = await enrolment.listTokens();

@@ -32,6 +32,7 @@ import { enrolment } from './enrolment.ts';
 import { streamEvents } from './events.ts';
 import type { Asked, Handlers, Served, Serving } from './handlers.ts';
 import { hosts } from './hosts.ts';
+import { outAndIn } from './outAndIn.ts';
 import { people } from './people.ts';
 import { profiles } from './profiles.ts';
 import { programs } from './programs.ts';
@@ -140,6 +141,7 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
     ...status(served),
     ...hosts(served),
     ...doctor(served),
+    ...outAndIn(served),
     ...enrolment(served),
     ...profiles(served),
     ...builds(served),

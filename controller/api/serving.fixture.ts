@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { Backups } from '../backup/backups.ts';
+import { CatchUp } from '../deploy/catchUp.ts';
 import type { Fleet } from '../deploy/fleet.fixture.ts';
 import { enrolmentIn } from '../enrol/enrolment.fixture.ts';
 import type { EnrolmentOptions } from '../enrol/enrolment.ts';
@@ -36,6 +37,8 @@ export async function servingOf(t: Test, fleet: Fleet, more: Partial<EnrolmentOp
   const serving: Serving = {
     ...deps,
     deployer,
+    catchUp: new CatchUp(deps, deployer),
+    refreshBalancers: async () => {},
     backups,
     programs,
     enrolment,

@@ -5,9 +5,11 @@ import { checkNames, fillTemplate, hostsOf, type Placed } from '../config/config
 import { waitingFor } from '../deploy/interrupted.ts';
 import type { HiddenHost } from '../store/hidden.ts';
 import type { HostRecord } from '../store/hosts.ts';
+import type { OutHost } from '../store/outHosts.ts';
 import { onHost } from '../store/rollbackPoints.ts';
 import type { Handlers, Served } from './handlers.ts';
 import { isIn } from './reach.ts';
+import { standingOf } from './standing.ts';
 
 type Service = Status['services'][number];
 type StatusHost = Service['hosts'][number];
@@ -21,6 +23,7 @@ export function status(served: Served): Handlers<'status.show'> {
       checkNames(served.config, query);
       const known = await store.hosts.list();
       const hidden = await store.hidden.list();
+      const out = await store.outHosts.list();
       const placed = placements(served, query).filter((place) => isIn(who, place));
       const services = placed.map(async (place): Promise<Service> => {
         const { service, environment } = place;
@@ -29,7 +32,7 @@ export function status(served: Served): Handlers<'status.show'> {
           (record) => record.service === service && record.environment === environment,
         );
         const looked = await Promise.all(
-          hostsOf(place, known).map((host) => statusOf(served, place, host, servers, own)),
+          hostsOf(place, known).map((host) => statusOf(served, place, host, servers, own, out)),
         );
         // Only now: what a deployment that runs has put on a host is verified at its end.
         const lock = (await store.locks.list()).find(
@@ -98,13 +101,15 @@ const LEVELS: Record<Level, string> = {
   L1b: 'L1b: another machine signs, so whoever owns the controller can run nothing on a host that was not signed there',
 };
 
-async function statusOf(
-  { agents }: Served,
+export async function statusOf(
+  served: Served,
   place: Placed,
   host: HostRecord,
   servers: ServerState[] | null,
   hidden: readonly HiddenHost[],
+  out: readonly OutHost[],
 ): Promise<StatusHost & { current: string | null }> {
+  const { agents } = served;
   const { service } = place;
   const connected = agents.isConnected(host.host);
   const report = connected
@@ -120,6 +125,12 @@ async function statusOf(
     state: report?.state ?? 'unknown',
     balancer: name === undefined ? null : shown(servers?.find((server) => server.name === name)),
     note: record === undefined ? null : `${record.reason}, since ${record.since}`,
+    standing: standingOf(
+      served,
+      place,
+      host.host,
+      out.find((each) => each.host === host.host),
+    ),
     current: report === null ? last : report.current,
   };
 }
@@ -136,7 +147,7 @@ function shown(server: ServerState | undefined): StatusHost['balancer'] {
   return isVisible(server) ? 'visible' : 'down';
 }
 
-async function serversOf({ balancer }: Served, place: Placed): Promise<ServerState[] | null> {
+export async function serversOf({ balancer }: Served, place: Placed): Promise<ServerState[] | null> {
   if (place.balancer === undefined) return null;
   return balancer(place.balancer.name)
     .servers(place.balancer.backend)

@@ -1,5 +1,5 @@
 /** A balancer in memory, in front of the fake hosts: a server is up where something runs. It can be made to lie. */
-import type { AdminState, Balancer, ServerState } from '@fleet/balancers/balancer.ts';
+import type { AdminState, Balancer, NewServer, ServerState } from '@fleet/balancers/balancer.ts';
 import { isVisible } from '@fleet/balancers/balancer.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { FakeHost } from './hosts.fixture.ts';
@@ -41,6 +41,26 @@ export class FakeBalancer implements Balancer {
     this.#knows(backend);
     this.#act(`${server} ${VERBS[admin]}`);
     if (!this.lies) this.admin.set(server, admin);
+  }
+
+  /** Whether it takes in servers while it runs. */
+  static = false;
+
+  async add(backend: string, { name }: NewServer): Promise<void> {
+    this.#knows(backend);
+    if (this.admin.has(name)) return;
+    if (this.static)
+      throw new FleetError('balancer_refused', `${name} is not taken in while it runs`, {
+        next: `write a line for ${name}`,
+      });
+    this.#act(`${name} added`);
+    this.admin.set(name, 'maint');
+  }
+
+  async remove(backend: string, server: string): Promise<void> {
+    this.#knows(backend);
+    this.#act(`${server} removed`);
+    this.admin.delete(server);
   }
 
   async close(): Promise<void> {}

@@ -95,7 +95,7 @@ async function storePlan(
   { version }: ArtifactRecord,
   prepared: Prepared,
 ): Promise<void> {
-  const { plan, facts, settings, notes } = prepared;
+  const { plan, facts, settings, notes, passedBy } = prepared;
   const { kind, service, environment } = await store.deployments.get(id);
   const hosts = facts.map(({ host }) => host);
   const stored = {
@@ -104,6 +104,7 @@ async function storePlan(
     settings,
     hosts: facts.map((each) => ({ host: each.host, facts: each })),
     steps: rowsOf(plan.phases),
+    passedBy,
   };
   const started = { type: 'deployment.started', service, environment, version, hosts, kind } as const;
   await passing('controller.plan', () => store.deployments.plan(id, stored, started));

@@ -7,12 +7,14 @@ import { FleetError } from '@fleet/protocol/errors.ts';
 import { checkService } from '../config/config.ts';
 import { buildTopic, deploymentTopic } from '../store/events.ts';
 import { isStoreFault } from '../store/faults.ts';
+import type { Apart } from '../store/tables.ts';
 import { carryOut, type RollbackRequest } from './carryOut.ts';
 import type { Deps } from './context.ts';
 import { decide, notWaiting, waitingFor } from './interrupted.ts';
-import { prepare, type Targeted, target } from './prepare.ts';
+import { type Asked, prepare, type Targeted, target } from './prepare.ts';
 import { previousGood } from './previous.ts';
 import { type Received, receiveRelease } from './receive.ts';
+import { readRelease } from './releaseFiles.ts';
 import { type Builder, buildVersion, checkMayBuild, existing, refToBuild, type Wanted } from './resolve.ts';
 import { retryOf } from './retry.ts';
 import { checkSigned } from './signed.ts';
@@ -24,6 +26,15 @@ const STORE_RETRY_MS = 2000;
 interface Decision {
   why?: string | undefined;
   host?: string | undefined;
+}
+
+export interface CatchingUp {
+  service: string;
+  environment: string;
+  version: string;
+  host: string;
+  why: string;
+  skipChecks: readonly string[];
 }
 
 type Work = (signal: AbortSignal) => Promise<void>;
@@ -66,12 +77,12 @@ export class Deployer {
   }
 
   /** Begins a deployment and gives its number. Throws before anything is stored when what is asked for does not exist. */
-  async start(request: PlanRequest, by: string): Promise<number> {
+  async start(request: PlanRequest, by: string, apart?: Apart): Promise<number> {
     const targeted = await target(this.#deps, request);
     if (request.version !== undefined && request.ref === undefined)
       await checkSigned(this.#deps, await existing(this.#builder, request.service, request.version));
     else checkMayBuild(this.#builder, request.service);
-    return this.#begin('deploy', request, targeted, by);
+    return this.#begin('deploy', request, targeted, by, apart);
   }
 
   async rollback(request: RollbackRequest, by: string): Promise<number> {
@@ -79,6 +90,17 @@ export class Deployer {
     const to = request.to ?? (await this.#previous(targeted));
     await checkSigned(this.#deps, await existing(this.#builder, request.service, to));
     return this.#begin('rollback', { ...request, to }, targeted, by);
+  }
+
+  /** Brings one host to the version that its environment is on. What runs once for the environment has run. */
+  async catchUp({ host, version, skipChecks, ...about }: CatchingUp, by: string): Promise<number> {
+    const request = { ...about, version, hosts: [host], skipChecks: [...skipChecks] };
+    const targeted = await target(this.#deps, request);
+    const artifact = await existing(this.#builder, request.service, version);
+    const files = await readRelease(artifact, this.#deps.disk);
+    await checkSigned(this.#deps, artifact, files);
+    const ran = files.sealed.once.map(({ name }) => name);
+    return this.#begin('deploy', { ...request, ran, catchesUp: true }, targeted, by, 'catching_up');
   }
 
   /**
@@ -94,7 +116,9 @@ export class Deployer {
     if (host !== undefined) throw notWaiting(id, state, host);
     const again = await retryOf(id, this.#deps.store, why);
     if (again === null) return null;
-    return again.kind === 'deploy' ? this.start(again.request, by) : this.rollback(again.request, by);
+    if (again.kind === 'rollback') return this.rollback(again.request, by);
+    const { apart } = await this.#deps.store.deployments.get(id);
+    return this.start(again.request, by, apart ?? undefined);
   }
 
   /** The version that a rollback without one goes to. */
@@ -116,9 +140,10 @@ export class Deployer {
 
   async #begin(
     kind: 'deploy' | 'rollback',
-    request: PlanRequest | RollbackRequest,
+    request: PlanRequest | RollbackRequest | Asked,
     { placed }: Targeted,
     by: string,
+    apart: Apart | null = placed.rehearsed ? 'rehearsal' : null,
   ): Promise<number> {
     if (this.#deps.parking.aborted)
       throw new FleetError('stopping', 'the controller is shutting down', {
@@ -135,6 +160,7 @@ export class Deployer {
         by,
         why: request.why ?? null,
         request: asked,
+        apart,
       }),
     );
     this.#go(deploymentTopic(id), (signal) => carryOut(id, this.#deps, this.#builder, signal));

@@ -19,6 +19,12 @@ export const hostFacts = z.strictObject({
   well: z.boolean().default(true),
   /** An earlier deployment left it hidden. */
   hiddenByFleet: z.boolean(),
+  /** The balancer does not have its server. */
+  absent: z.boolean().default(false),
+  /** Where a balancer that takes in servers while it runs would find it, as IP:PORT; null where nobody says. */
+  address: z.string().nullable().default(null),
+  /** What else its line in the balancer's configuration says. */
+  options: z.string().default(''),
 });
 export type HostFacts = z.infer<typeof hostFacts>;
 

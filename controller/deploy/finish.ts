@@ -60,6 +60,7 @@ export async function recapInput(id: number, store: Deps['store']): Promise<Reca
     })),
     steps: await store.steps.list(id),
     interruptions: await store.interruptions.list(id),
+    passedBy: await store.deployments.passedBy(id),
     identity: artifact?.identity ?? null,
     now: new Date(),
     ending: false,

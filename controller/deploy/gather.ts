@@ -32,6 +32,7 @@ export async function gatherFacts(
 ): Promise<HostFacts[]> {
   const points = await deps.store.rollbackPoints.list(placed.service, placed.environment);
   const hidden = await deps.store.hidden.list();
+  const servers = await serversOf(deps, placed);
   return Promise.all(
     hosts.map(async (host): Promise<HostFacts> => {
       const configured = valuesFor(placed, host);
@@ -52,9 +53,13 @@ export async function gatherFacts(
         runs.identity === target.identity &&
         // What was put there with the host itself was verified by no deployment. It has no values either.
         (isOwn(placed.service) || (newest?.version === target.version && sameValues(newest.values, values)));
+      const server = placed.balancer === undefined ? null : fillTemplate(placed.balancer.server, host);
       return {
         host: host.host,
-        server: placed.balancer === undefined ? null : fillTemplate(placed.balancer.server, host),
+        server,
+        absent: server !== null && servers !== null && !servers.includes(server),
+        address: addressOf(placed, host),
+        options: placed.balancer?.options ?? '',
         values,
         reached: runs !== undefined,
         prior: prior ?? null,
@@ -69,6 +74,25 @@ export async function gatherFacts(
       };
     }),
   );
+}
+
+/** Null where there is no balancer, or it does not answer. */
+async function serversOf({ balancer }: Deps, placed: Placed): Promise<string[] | null> {
+  if (placed.balancer === undefined) return null;
+  const servers = await balancer(placed.balancer.name)
+    .servers(placed.balancer.backend)
+    .catch(() => null);
+  return servers?.map(({ name }) => name) ?? null;
+}
+
+/** A host without the label that it is taken from has none that is known. */
+function addressOf({ balancer }: Placed, host: HostRecord): string | null {
+  if (balancer?.address === undefined) return null;
+  try {
+    return fillTemplate(balancer.address, host);
+  } catch {
+    return null;
+  }
 }
 
 /** Values of just the variables that the version declares: what an environment gives beyond them is for other versions. */

@@ -33,7 +33,7 @@ export interface Plan {
 
 export function plan(input: PlanInput): Plan {
   const everywhere = input.hosts.every((host) => host.already);
-  const noop = everywhere && input.hosts.every((host) => host.well && !host.hiddenByFleet);
+  const noop = everywhere && input.hosts.every((host) => host.well && !host.hiddenByFleet && !host.absent);
   const phases = noop ? [] : everywhere ? [staging(input), ...batches(input)] : whole(input);
   return {
     phases,
@@ -106,7 +106,7 @@ function cycle(input: PlanInput, host: HostFacts): StepArgs[] {
 function onlyVerify(input: PlanInput, host: HostFacts): StepArgs[] {
   const { version, identity, strategy } = input;
   const steps: StepArgs[] = [{ kind: 'smoke', version, values: host.values, skip: [...input.skipChecks] }];
-  if (host.server !== null && host.hiddenByFleet) {
+  if (host.server !== null && (host.hiddenByFleet || host.absent)) {
     steps.push({ kind: 'unhide', server: host.server, timeoutMs: strategy.unhide });
   }
   steps.push({ kind: 'record', version, identity, values: host.values });

@@ -1,11 +1,14 @@
 /** From what was asked to a plan: placement, hosts, what holds on them, and what the gates say. Nothing is touched or stored. */
 import type { PlanRequest } from '@fleet/protocol/api/plans.ts';
+import type { PassedBy } from '@fleet/protocol/api/recap.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import { isOwn } from '@fleet/protocol/words.ts';
 import { isRehearsal, keepOf, type Placed, placementOf, placesOn } from '../config/config.ts';
 import type { Refusal } from '../gates/gate.ts';
 import { refusals } from '../gates/gates.ts';
 import type { ArtifactRecord } from '../store/artifacts.ts';
 import type { HostRecord } from '../store/hosts.ts';
+import type { OutHost } from '../store/outHosts.ts';
 import type { Deps } from './context.ts';
 import type { HostFacts } from './facts.ts';
 import { gatherFacts } from './gather.ts';
@@ -20,6 +23,7 @@ import { checkSigned } from './signed.ts';
 export type Asked = Omit<PlanRequest, 'version' | 'ref'> & {
   retries?: number | undefined;
   ran?: readonly string[] | undefined;
+  catchesUp?: true | undefined;
 };
 
 export interface Targeted {
@@ -27,6 +31,8 @@ export interface Targeted {
   /** All of the environment's hosts, and those that are asked for. */
   all: HostRecord[];
   hosts: HostRecord[];
+  /** Those of the environment that it does not go to. */
+  passedBy: PassedBy[];
 }
 
 /** Throws `unknown_service`, `unknown_environment`, `unknown_host`, `no_hosts`, `policy_refused`. */
@@ -40,11 +46,38 @@ export async function target(
   const alone = borrowed && placesOn(deps.config, borrowed).find((each) => isSame(each, placed));
   if (borrowed && alone) {
     checkPolicies(deps.agents, placed.service, [borrowed]);
-    return { placed: alone, all: [borrowed], hosts: [borrowed] };
+    return { placed: alone, all: [borrowed], hosts: [borrowed], passedBy: [] };
   }
-  const hosts = selectHosts(placed, known, asked);
+  // Fleet's own programs have no users: who is out gets them too.
+  const out = isOwn(placed.service) ? [] : await deps.store.outHosts.list();
+  const isOut = ({ host }: HostRecord) => out.some((each) => each.host === host);
+  const selected = selectHosts(placed, known, asked);
+  const hosts = selected.filter((host) => !isOut(host));
+  if (hosts.length === 0) throw allOut(placed, selected, out);
   checkPolicies(deps.agents, placed.service, hosts);
-  return { placed, all: selectHosts(placed, known, {}), hosts };
+  const all = selectHosts(placed, known, {});
+  const passedBy = all
+    .filter((host) => !hosts.includes(host))
+    .map((host): PassedBy => {
+      const reason = isOut(host) ? 'out' : deps.agents.isConnected(host.host) ? 'not_asked' : 'away';
+      return { host: host.host, reason };
+    });
+  return { placed, all: all.filter((host) => !isOut(host)), hosts, passedBy };
+}
+
+function allOut(
+  { service, environment }: Placed,
+  selected: readonly HostRecord[],
+  out: readonly OutHost[],
+): FleetError {
+  const told = out.filter(({ host }) => selected.some((each) => each.host === host)).map(sayOut);
+  return new FleetError('no_hosts', `${service} in ${environment} has no host to go to: ${told.join('; ')}`, {
+    next: `fleet hosts in ${selected[0]!.host}`,
+  });
+}
+
+export function sayOut({ host, by, why, since }: OutHost): string {
+  return `${host} is out since ${since}, by ${by}: ${why}`;
 }
 
 /** A rehearsal's host is deployed to where it is asked for by its whole name, and alone. */
@@ -63,6 +96,7 @@ export interface Prepared {
   settings: Settings;
   refusals: Refusal[];
   notes: string[];
+  passedBy: PassedBy[];
 }
 
 /** `artifact` is null for the plan of a version that has yet to be built. */
@@ -110,7 +144,7 @@ export async function prepare(
   });
   const notes: string[] = [];
   if (retries !== undefined) notes.push(`retries deployment ${retries}`);
-  if (ran.length > 0) notes.push(`${ran.join(', ')} ran already, and will not run again`);
+  if (ran.length > 0 && !asked.catchesUp) notes.push(`${ran.join(', ')} ran already, and will not run again`);
   if (release === null) notes.push('once steps are known after the build: fleet.yaml declares them');
   if (kind === 'deploy' && once.length > 0 && !hosts.some((host) => host.host === onceOn)) {
     notes.push(
@@ -119,6 +153,11 @@ export async function prepare(
   }
   for (const host of hosts)
     if (!deps.agents.isConnected(host.host)) notes.push(`${host.host} is not connected`);
+  for (const each of await deps.store.outHosts.list())
+    if (targeted.passedBy.some(({ host, reason }) => host === each.host && reason === 'out'))
+      notes.push(`${each.host} is passed by: ${sayOut(each)}`);
+  for (const { host, reason } of targeted.passedBy)
+    if (reason === 'away') notes.push(`${host} is passed by: its agent is not connected`);
   const hiddenTogether = Math.max(
     0,
     ...made.phases.map(
@@ -134,13 +173,19 @@ export async function prepare(
   });
   const busy = await deps.store.deployments.whoHolds({ ...input, hosts: hosts.map(({ host }) => host) });
   const held = busy === undefined ? [] : [{ code: busy.code, message: busy.message, next: busy.next }];
-  return { plan: made, facts, settings, refusals: [...held, ...closed], notes };
+  return { plan: made, facts, settings, refusals: [...held, ...closed], notes, passedBy: targeted.passedBy };
 }
 
 function settingsOf(deps: Deps, asked: Asked, placed: Placed): Settings {
   const { strategy, balancer } = placed;
   return {
-    strategy: { ...strategy, batch: asked.batch ?? strategy.batch, settle: asked.soak ?? strategy.settle },
+    strategy: {
+      ...strategy,
+      batch: asked.batch ?? strategy.batch,
+      settle: asked.soak ?? strategy.settle,
+      // What it had before is not what its environment is on.
+      ...(asked.catchesUp && { on_failure: 'stop' }),
+    },
     balancer: balancer === undefined ? null : { name: balancer.name, backend: balancer.backend },
     keep: keepOf(deps.config, placed.service),
   };

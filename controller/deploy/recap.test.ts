@@ -23,6 +23,7 @@ const deployment: DeploymentRecord = {
   by: 'ann',
   why: null,
   request: {},
+  apart: null,
   settings: {},
   failure: null,
   exit: null,
@@ -96,6 +97,7 @@ function recap(
     deployment: { ...deployment, ...more },
     identity: identityOf(NEW),
     interruptions: [],
+    passedBy: [],
     hosts: Object.entries(hosts).map(([host, told]) => ({
       facts: facts(host, told.facts),
       report: told.report,
@@ -131,6 +133,7 @@ t.test('all well', async (t) => {
     })),
     failure: null,
     interruptions: [],
+    passedBy: [],
     before: ['1.0.0'],
     exit: 0,
   });
@@ -248,6 +251,7 @@ t.test('a host that somebody else had hidden', async (t) => {
     deployment,
     identity: identityOf(NEW),
     interruptions: [],
+    passedBy: [],
     hosts: [{ facts: facts('a'), report: runs(NEW) }],
     steps: made,
     now: NOW,

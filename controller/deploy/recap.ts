@@ -4,17 +4,19 @@
  */
 
 import type { Interruption } from '@fleet/protocol/api/interruptions.ts';
-import type { Recap, RecapHost } from '@fleet/protocol/api/recap.ts';
+import type { PassedBy, Recap, RecapHost } from '@fleet/protocol/api/recap.ts';
 import { CODES } from '@fleet/protocol/errors.ts';
 import type { DeploymentRecord } from '../store/deployments.ts';
 import type { StepRecord } from '../store/steps.ts';
 import type { FinalReport, HostFacts } from './facts.ts';
+import { toldMemo } from './steps/takeIn.ts';
 
 export interface RecapInput {
   deployment: DeploymentRecord;
   hosts: ReadonlyArray<{ facts: HostFacts; report: FinalReport | null }>;
   steps: readonly StepRecord[];
   interruptions: readonly Interruption[];
+  passedBy: readonly PassedBy[];
   /** Of the version that is deployed; null before there is one. */
   identity: string | null;
   now: Date;
@@ -54,6 +56,7 @@ export function recapOf(input: RecapInput): Recap {
     hosts: hosts.map(({ green: _, before: __, ...host }) => host),
     failure: deployment.failure,
     interruptions: [...input.interruptions],
+    passedBy: [...input.passedBy],
     before: [...new Set(input.hosts.flatMap(({ facts }) => facts.prior?.version ?? []))].sort(),
     exit: over ? exitOf(deployment, planned, green, before) : 1,
   };
@@ -175,6 +178,10 @@ function notesOf(target: Target, report: FinalReport | null, steps: readonly Ste
     notes.push('stays hidden in the balancer until a deployment or rollback brings it back');
   if (steps.some((step) => step.kind === 'hide' && isForeign(step.memo)))
     notes.push('was hidden by somebody else before, and stays so');
+  for (const { memo } of steps) {
+    const { data } = toldMemo.safeParse(memo);
+    if (data && !notes.includes(data.told)) notes.push(data.told);
+  }
   if (report === null) return notes;
   if (!report.known) notes.push(`not known what runs: ${report.why}`);
   else if (recorded && !runs(report, target)) {

@@ -15,6 +15,8 @@ const retry = {
   retries: z.int().optional(),
   /** Once steps that ran in what is retried: they do not run again. */
   ran: z.array(z.string()).default([]),
+  /** One host is brought to the version that its environment is on: where that fails it stays hidden, on no other version. */
+  catchesUp: z.literal(true).optional(),
 };
 export const deployAsked = planRequest.extend(retry);
 export const rollbackAsked = rollbackRequest.extend(retry);

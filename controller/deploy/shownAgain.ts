@@ -5,12 +5,10 @@
 import { asFleetError } from '@fleet/protocol/errors.ts';
 import { fillTemplate } from '../config/config.ts';
 import type { HiddenHost } from '../store/hidden.ts';
-import type { Deps } from './context.ts';
+import { keepOut, type Parts } from './takeOut.ts';
 
 /** Longer than a balancer takes to do what it was told before: what is seen at two looks is not about to change. */
 const EVERY_MS = 15_000;
-
-type Parts = Pick<Deps, 'balancer' | 'clock' | 'config' | 'log' | 'parking' | 'store'>;
 
 /** Goes on until the controller parks. Closes records of hosts that the balancer shows at two looks, while nobody deploys. */
 export async function closeRecordsOfShown(parts: Parts): Promise<void> {
@@ -18,6 +16,7 @@ export async function closeRecordsOfShown(parts: Parts): Promise<void> {
   let shown = new Set<string>();
   while (!parking.aborted) {
     try {
+      await keepOut(parts);
       shown = await lookAgain(parts, shown);
     } catch (error) {
       shown = new Set();
@@ -43,7 +42,10 @@ async function lookAgain(parts: Parts, before: ReadonlySet<string>): Promise<Set
   return shown;
 }
 
-async function isShown({ balancer, config, store }: Parts, record: HiddenHost): Promise<boolean> {
+async function isShown(
+  { balancer, config, store }: Pick<Parts, 'balancer' | 'config' | 'store'>,
+  record: HiddenHost,
+): Promise<boolean> {
   const { service, environment } = record;
   // Whoever deploys it knows best.
   const locks = await store.locks.list();

@@ -18,6 +18,9 @@ export function facts(host: string, more: Partial<HostFacts> = {}): HostFacts {
     already: false,
     well: true,
     hiddenByFleet: false,
+    absent: false,
+    address: null,
+    options: '',
     ...more,
   };
 }

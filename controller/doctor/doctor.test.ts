@@ -13,7 +13,7 @@ import { lookAtVersions } from './versions.ts';
 
 const host: HostRecord = {
   ...{ host: 'web-1', instance: '', platform: 'linux-x64', agent: '0.1.0', bootId: '', freeDisk: 1 },
-  ...{ labels: { role: 'web' }, services: [], lastSeen: '2026-11-21T09:30:00.000Z' },
+  ...{ labels: { role: 'web' }, services: [], lastSeen: '2026-11-21T09:30:00.000Z', since: '', letIn: null },
 };
 const CONFIG = {
   ...controllerConfig.parse({

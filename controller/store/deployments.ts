@@ -3,13 +3,14 @@
 import { EVERYWHERE, type Scope } from '@fleet/protocol/access.ts';
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { FleetEvent } from '@fleet/protocol/api/events.ts';
+import type { PassedBy } from '@fleet/protocol/api/recap.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { type Kysely, type Selectable, type SqlBool, sql } from 'kysely';
 import { type Alongside, deploymentTopic, type Events } from './events.ts';
 import { type Wanted, whoHolds } from './holds.ts';
 import type { Db } from './open.ts';
 import { insertSteps, type NewStep } from './steps.ts';
-import type { Tables } from './tables.ts';
+import type { Apart, Tables } from './tables.ts';
 
 export interface Failure {
   host: string | null;
@@ -32,6 +33,8 @@ export interface DeploymentRecord {
   by: string;
   why: string | null;
   request: unknown;
+  /** Null for one that says what its environment is on. */
+  apart: Apart | null;
   /** As planned; null until there is a plan. */
   settings: unknown;
   failure: Failure | null;
@@ -68,7 +71,9 @@ export class Deployments {
 
   /** Takes the lock on (service, environment) and creates the deployment, or throws `locked` and says who holds it. */
   async begin(
-    asked: Pick<DeploymentRecord, 'kind' | 'service' | 'environment' | 'by' | 'why' | 'request'>,
+    asked: Pick<DeploymentRecord, 'kind' | 'service' | 'environment' | 'by' | 'why' | 'request'> & {
+      apart?: Apart | null;
+    },
   ): Promise<number> {
     const now = new Date().toISOString();
     return this.#db.transaction().execute(async (trx) => {
@@ -103,6 +108,7 @@ export class Deployments {
           by: asked.by,
           why: asked.why,
           request: JSON.stringify(asked.request),
+          apart: asked.apart ?? null,
           started_at: now,
         })
         .returning('id')
@@ -133,6 +139,7 @@ export class Deployments {
       settings: unknown;
       hosts: Array<{ host: string; facts: unknown }>;
       steps: NewStep[];
+      passedBy?: readonly PassedBy[];
     },
     event: FleetEvent,
   ): Promise<void> {
@@ -163,6 +170,8 @@ export class Deployments {
         facts: JSON.stringify(host.facts),
       }));
       if (hosts.length > 0) await trx.insertInto('deployment_hosts').values(hosts).execute();
+      const passedBy = (plan.passedBy ?? []).map((each) => ({ ...each, deployment: id }));
+      if (passedBy.length > 0) await trx.insertInto('passed_by').values(passedBy).execute();
       await insertSteps(trx, id, plan.steps);
     });
   }
@@ -257,6 +266,32 @@ export class Deployments {
     return (await query.execute()).map(record);
   }
 
+  /** The newest one that says what its environment is on: planned, ended, and not apart. */
+  async newestPlanned(service: string, environment: string): Promise<DeploymentRecord | undefined> {
+    const row = await deployments(this.#db)
+      .where('service', '=', service)
+      .where('environment', '=', environment)
+      .where('apart', 'is', null)
+      .where('settings', 'is not', null)
+      .where('ended_at', 'is not', null)
+      .orderBy('id', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    return row && record(row);
+  }
+
+  /** Those by which hosts have caught up after it, or have not; oldest first. */
+  async catchUps(service: string, environment: string, after: number): Promise<DeploymentRecord[]> {
+    const rows = await deployments(this.#db)
+      .where('service', '=', service)
+      .where('environment', '=', environment)
+      .where('apart', '=', 'catching_up')
+      .where('id', '>', after)
+      .orderBy('id')
+      .execute();
+    return rows.map(record);
+  }
+
   async unfinished(): Promise<DeploymentRecord[]> {
     const rows = await deployments(this.#db).where('state', 'not in', FINAL).orderBy('id').execute();
     return rows.map(record);
@@ -274,6 +309,16 @@ export class Deployments {
       facts: JSON.parse(row.facts),
       report: row.report === null ? null : JSON.parse(row.report),
     }));
+  }
+
+  /** Hosts of the environment that it did not go to. */
+  async passedBy(id: number): Promise<PassedBy[]> {
+    return this.#db
+      .selectFrom('passed_by')
+      .select(['host', 'reason'])
+      .where('deployment', '=', id)
+      .orderBy('host')
+      .execute();
   }
 
   async saveReport(id: number, host: string, report: unknown): Promise<void> {
@@ -331,6 +376,7 @@ function record(row: Selectable<Tables['deployments']> & { undecided: SqlBool })
     by: row.by,
     why: row.why,
     request: JSON.parse(row.request),
+    apart: row.apart,
     settings: row.settings === null ? null : JSON.parse(row.settings),
     failure: row.failure === null ? null : (JSON.parse(row.failure) as Failure),
     exit: row.exit,

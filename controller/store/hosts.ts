@@ -1,6 +1,6 @@
 /** Hosts: every one that ever said hello, with what it said last. */
 import type { Labels } from '@fleet/protocol/words.ts';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Db } from './open.ts';
 import type { Tables } from './tables.ts';
 
@@ -14,6 +14,10 @@ export interface HostRecord {
   freeDisk: number;
   services: Array<{ service: string; current: string | null; releases: string[] }>;
   lastSeen: string;
+  /** When it first said hello from this boot, with this agent. */
+  since: string;
+  /** When somebody last let it in again. */
+  letIn: string | null;
 }
 
 export class Hosts {
@@ -22,7 +26,7 @@ export class Hosts {
     this.#db = db;
   }
 
-  async save(host: Omit<HostRecord, 'lastSeen'>): Promise<void> {
+  async save(host: Omit<HostRecord, 'lastSeen' | 'since' | 'letIn'>): Promise<void> {
     const now = new Date().toISOString();
     const said = {
       instance: host.instance,
@@ -36,8 +40,14 @@ export class Hosts {
     };
     await this.#db
       .insertInto('hosts')
-      .values({ host: host.host, first_seen: now, ...said })
-      .onConflict((conflict) => conflict.column('host').doUpdateSet(said))
+      .values({ host: host.host, first_seen: now, since: now, ...said })
+      .onConflict((conflict) =>
+        conflict.column('host').doUpdateSet({
+          ...said,
+          since: sql<string>`iif(hosts.boot_id = excluded.boot_id and hosts.agent = excluded.agent
+            and hosts.instance = excluded.instance, hosts.since, excluded.since)`,
+        }),
+      )
       .execute();
   }
 
@@ -53,6 +63,8 @@ export class Hosts {
       freeDisk: row.free_disk,
       services: JSON.parse(row.services) as HostRecord['services'],
       lastSeen: row.last_seen,
+      since: row.since,
+      letIn: row.let_in,
     }));
   }
 
@@ -73,6 +85,7 @@ export class Hosts {
 /** Whether it was known. */
 export async function forgetHost(trx: Kysely<Tables>, host: string): Promise<boolean> {
   await trx.deleteFrom('rollback_points').where('host', '=', host).execute();
+  await trx.deleteFrom('out_hosts').where('host', '=', host).execute();
   const gone = await trx.deleteFrom('hosts').where('host', '=', host).executeTakeFirstOrThrow();
   return gone.numDeletedRows > 0n;
 }

@@ -25,6 +25,7 @@ export function sampleRecap(deployment: number): Recap {
     hosts: [],
     failure: null,
     interruptions: [],
+    passedBy: [],
     before: [],
     exit: 0,
   };

@@ -14,6 +14,7 @@ import { Interruptions } from './interruptions.ts';
 import { JoinTokens } from './joinTokens.ts';
 import { Locks } from './locks.ts';
 import { type OpenedStore, openStore } from './open.ts';
+import { OutHosts } from './outHosts.ts';
 import { RollbackPoints } from './rollbackPoints.ts';
 import { Steps } from './steps.ts';
 import { Tokens } from './tokens.ts';
@@ -31,6 +32,7 @@ export interface Store extends Omit<OpenedStore, 'db'> {
   interruptions: Interruptions;
   joinTokens: JoinTokens;
   locks: Locks;
+  outHosts: OutHosts;
   rollbackPoints: RollbackPoints;
   steps: Steps;
   tokens: Tokens;
@@ -67,6 +69,7 @@ export async function createStore(
     interruptions: new Interruptions(db, events),
     joinTokens: new JoinTokens(db),
     locks: new Locks(db),
+    outHosts: new OutHosts(db),
     rollbackPoints: new RollbackPoints(db),
     steps: new Steps(db, events),
     tokens: new Tokens(db),

@@ -5,7 +5,11 @@ import type { AuditOutcome } from '@fleet/protocol/api/audit.ts';
 import type { DeploymentState } from '@fleet/protocol/api/deployments.ts';
 import type { IdentityState } from '@fleet/protocol/api/enrolment.ts';
 import type { Take } from '@fleet/protocol/api/interruptions.ts';
+import type { PassedBy } from '@fleet/protocol/api/recap.ts';
 import type { Generated } from 'kysely';
+
+/** A deployment that says nothing of what its environment is on: see 0006.sql. */
+export type Apart = 'catching_up' | 'rehearsal';
 
 export interface Tables {
   meta: { key: string; value: string };
@@ -20,7 +24,10 @@ export interface Tables {
     services: string;
     first_seen: string;
     last_seen: string;
+    since: string;
+    let_in: string | null;
   };
+  out_hosts: { host: string; by: string; why: string; since: string };
   artifacts: {
     service: string;
     version: string;
@@ -58,6 +65,7 @@ export interface Tables {
     by: string;
     why: string | null;
     request: string;
+    apart: Apart | null;
     digest: string | null;
     settings: string | null;
     failure: string | null;
@@ -72,6 +80,7 @@ export interface Tables {
     facts: string;
     report: string | null;
   };
+  passed_by: { deployment: number; host: string; reason: PassedBy['reason'] };
   steps: {
     deployment: number;
     step: number;

@@ -1,5 +1,5 @@
 /**
- * A balancer hides hosts from users and shows them again. A driver has three members and one contract suite
+ * A balancer hides hosts from users and shows them again. A driver has five members and one contract suite
  * (contract.ts); what it cannot do it refuses by a FleetError with a `balancer_` code.
  */
 
@@ -24,6 +24,15 @@ export function isVisible(state: ServerState): boolean {
   return state.admin === 'ready' && state.up;
 }
 
+/** A server that a balancer is to take in while it runs. */
+export interface NewServer {
+  name: string;
+  /** IP:PORT; an IPv6 address in brackets. */
+  address: string;
+  /** What else its line in the balancer's own configuration says, such as `check inter 1s`. */
+  options: string;
+}
+
 export interface Balancer {
   /** All servers of one backend. Throws `balancer_unreachable` or `balancer_unknown` (the backend). */
   servers(backend: string): Promise<ServerState[]>;
@@ -32,6 +41,17 @@ export interface Balancer {
    * with `servers`. Throws `balancer_unreachable`, `balancer_unknown` (backend or server) or `balancer_refused`.
    */
   set(backend: string, server: string, admin: AdminState): Promise<void>;
+  /**
+   * Takes in a server that it does not have, in `maint`, with its checks at work. One that it has stays as it is. Throws
+   * `balancer_unreachable`, `balancer_unknown` (the backend), and `balancer_refused` where it cannot: `next` then has what to write
+   * into its configuration by hand.
+   */
+  add(backend: string, server: NewServer): Promise<void>;
+  /**
+   * Forgets a server that is in `maint` and has no session; one that it does not have is fine. Throws as `add` does, with what to
+   * take out of its configuration by hand.
+   */
+  remove(backend: string, server: string): Promise<void>;
   /** Release sockets and listeners. */
   close(): Promise<void>;
 }

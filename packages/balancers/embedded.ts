@@ -79,6 +79,23 @@ export async function createEmbedded(config: EmbeddedConfig, deps: EmbeddedDeps)
       await adminStates.set(backend, server, admin);
       upstream.tell(admin);
     },
+    async add(backend, server) {
+      await pool.refresh();
+      if (pool.members(backend)?.some(({ name }) => name === server.name)) return;
+      throw new FleetError(
+        'balancer_refused',
+        `The embedded balancer ${deps.name} learns its servers from controller.yaml and the hosts’ labels, and does not find ${server.name}`,
+        {
+          next: `Write \`address\` under \`balancer\` in controller.yaml, and connect the agent of ${server.name}.`,
+        },
+      );
+    },
+    async remove(backend, server) {
+      await pool.refresh();
+      if (pool.members(backend)?.some(({ name }) => name === server)) return;
+      // Whatever comes under this name later is another server.
+      await adminStates.set(backend, server, 'ready');
+    },
     async close() {
       clearInterval(refreshing);
       pool.close();

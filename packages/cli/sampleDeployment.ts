@@ -57,6 +57,7 @@ export function recapOf(more: Partial<Recap> = {}): Recap {
     durationMs: 72_000,
     hosts: ['a', 'web-b'].map((host) => recapHost(host, { ok: 6, changed: 2, running: '1.1.0' })),
     failure: null,
+    passedBy: [],
     interruptions: [],
     before: ['1.0.0'],
     exit: 0,

@@ -96,7 +96,13 @@ t.test('something else than a controller answers', async (t) => {
 
 t.test('status', async (t) => {
   const fake = await fakeFor(t);
-  const host = { connected: true, state: 'running', balancer: 'visible', note: null } as const;
+  const host = {
+    connected: true,
+    state: 'running',
+    balancer: 'visible',
+    note: null,
+    standing: null,
+  } as const;
   const reply = {
     controller: { version: '0.1.0', startedAt: ISO, signing: 'none', builds: 'as ann' },
     services: [
@@ -178,6 +184,8 @@ t.test('hosts, and forgetting one', async (t) => {
       agent: '0.1.0',
       freeDisk: 42e9,
       services: [{ service: 'segmenter', current: '1.1.0', releases: ['1.1.0'] }],
+      out: null,
+      standings: [],
     },
   ];
   fake.answer('hosts.list', () => reply);
@@ -196,12 +204,17 @@ t.test('hosts, and forgetting one', async (t) => {
     rootHooks: false,
     labels: { role: ['web'] },
   };
-  fake.answer('hosts.show', ({ params }) => ({ ...reply[0]!, policy: params.host === 'a' ? policy : null }));
+  const SHOWN = { places: [], certificateUntil: null };
+  fake.answer('hosts.show', ({ params }) => ({
+    ...reply[0]!,
+    ...SHOWN,
+    policy: params.host === 'a' ? policy : null,
+  }));
   await checkBoth(
     t,
     fake,
     ['hosts', 'show', 'a'],
-    { ...reply[0]!, policy },
+    { ...reply[0]!, ...SHOWN, policy },
     `a                     connected
   labels              role=web port=8081
   machine             linux-x64, agent 0.1.0, 42 GB free

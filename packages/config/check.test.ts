@@ -60,7 +60,7 @@ t.test('names that do not exist, and what does not go together', async (t) => {
     [
       'backend: web }',
       'backend: web, address: 127.0.0.1:80 }',
-      `controller.yaml:16:45: ${at}.balancer.address: haproxy has the addresses of its servers in its own configuration: take this line out`,
+      `controller.yaml:16:54: ${at}.balancer.address: every host would be added under one address: take it from the host, like {label.address}:80`,
     ],
     [
       '50%',

@@ -72,11 +72,10 @@ function* checkBalancer(
       'the embedded balancer must be told where it finds a host: add `address: 127.0.0.1:{label.port}`',
       'key',
     );
-  else if (known.kind !== 'embedded' && balancer.address !== undefined)
+  else if (known.kind !== 'embedded' && balancer.address !== undefined && !balancer.address.includes('{'))
     yield problemAt(
       [...at, 'address'],
-      `${known.kind} has the addresses of its servers in its own configuration: take this line out`,
-      'key',
+      'every host would be added under one address: take it from the host, like {label.address}:80',
     );
 }
 

@@ -108,7 +108,16 @@ const behind = z.strictObject({
   server: template.default('{host}').describe('What the balancer calls the host'),
   address: template
     .optional()
-    .describe('Where the embedded balancer finds the host, like 127.0.0.1:{label.port}'),
+    .describe(
+      'Where the balancer finds the host, like {label.address}:8080: the embedded one needs it, and HAProxy takes in by it what haproxy.cfg does not have',
+    ),
+  options: z
+    .string()
+    .regex(/^[A-Za-z0-9_.:/%-]+( [A-Za-z0-9_.:/%-]+)*$/, 'plain words, like check inter 1s')
+    .default('check')
+    .describe(
+      'What else the line of a server says that HAProxy takes in while it runs; nothing of default-server counts for it',
+    ),
 });
 
 const placement = z.strictObject({
@@ -123,6 +132,12 @@ const placement = z.strictObject({
     .default({})
     .describe(
       'Values of the variables that fleet.yaml declares: the same on every host, a label of the host’s own, or a secret',
+    ),
+  catch_up: z
+    .boolean()
+    .optional()
+    .describe(
+      'A host that is new, or was away, gets the version that the environment is on by itself; without it yes, and in development no',
     ),
   once_on: hostName.optional().describe('The host that runs once steps; without it, the first one'),
 });

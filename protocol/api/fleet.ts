@@ -5,6 +5,7 @@ import { toldPolicy } from '../policy.ts';
 import { environmentName, hostName, labels, serviceName, versionName } from '../words.ts';
 import { deploymentState } from './deployments.ts';
 import { interruption } from './interruptions.ts';
+import { place, standing, turn } from './standing.ts';
 
 export const statusHost = z.strictObject({
   host: hostName,
@@ -16,6 +17,8 @@ export const statusHost = z.strictObject({
   balancer: z.enum(['visible', 'hidden', 'down', 'unknown']).nullable(),
   /** Why it is hidden, where fleet hid it; else whether it has what the controller's database does not know of. */
   note: z.string().nullable(),
+  /** Where it is not on its environment's version, out, or hidden; null where all is well. */
+  standing: standing.nullable(),
 });
 export const status = {
   query: z.strictObject({ service: serviceName.optional(), environment: environmentName.optional() }),
@@ -61,15 +64,44 @@ export const hostRow = z.strictObject({
   services: z.array(
     z.strictObject({ service: serviceName, current: versionName.nullable(), releases: z.array(versionName) }),
   ),
+  /** Who has taken it out, and why; null where nobody has. */
+  out: z.strictObject({ by: z.string(), why: z.string(), since: z.string() }).nullable(),
+  /** Services that it is out, behind or catching up with. */
+  standings: z.array(standing.extend({ service: serviceName, environment: environmentName })),
 });
 export type HostRow = z.infer<typeof hostRow>;
 const byName = z.strictObject({ host: hostName });
 /** `policy`: by the agent's own word; null while it is not connected, or where it is too old to say. */
-export const hostShown = hostRow.extend({ policy: toldPolicy.nullable() });
+export const hostShown = hostRow.extend({
+  policy: toldPolicy.nullable(),
+  /** Every service and environment that its labels put it in, in the order of controller.yaml. */
+  places: z.array(place),
+  /** Until when its certificate holds; null in development, and while it has none. */
+  certificateUntil: z.string().nullable(),
+});
 export type HostShown = z.infer<typeof hostShown>;
 export const showHost = { params: byName, reply: hostShown };
 export const hosts = { reply: z.array(hostRow) };
 export const forget = { params: byName, reply: z.strictObject({ forgotten: z.boolean() }) };
+const why = z.string().trim().min(1).max(500);
+/** `takeOut`, `letIn` and `remove`: what was done about each of its services. */
+export const takeOut = {
+  params: byName,
+  body: z.strictObject({ why }),
+  reply: z.strictObject({ turns: z.array(turn) }),
+};
+export const letIn = {
+  params: byName,
+  body: z.strictObject({}),
+  /** `deployments`: those that bring it to its environment's version, as far as they have begun. */
+  reply: z.strictObject({ turns: z.array(turn), deployments: z.array(z.int()) }),
+};
+export const remove = {
+  params: byName,
+  body: z.strictObject({ why }),
+  /** `left`: what is still on the host, or to be done by hand elsewhere. */
+  reply: z.strictObject({ turns: z.array(turn), left: z.array(z.string()) }),
+};
 export const logs = {
   params: z.strictObject({ service: serviceName, host: hostName }),
   query: z.strictObject({

@@ -19,6 +19,10 @@ export const recapHost = z.strictObject({
 });
 export type RecapHost = z.infer<typeof recapHost>;
 
+/** A host of the environment that the deployment did not go to: taken out, not connected, or not asked for. */
+export const passedBy = z.strictObject({ host: hostName, reason: z.enum(['out', 'away', 'not_asked']) });
+export type PassedBy = z.infer<typeof passedBy>;
+
 export const recap = z.strictObject({
   deployment: z.int(),
   service: serviceName,
@@ -40,6 +44,7 @@ export const recap = z.strictObject({
     .nullable(),
   /** Hooks that were interrupted, and what was decided about each. */
   interruptions: z.array(interruption).default([]),
+  passedBy: z.array(passedBy).default([]),
   /** Versions that its hosts ran before, where a rollback would go. */
   before: z.array(versionName),
   /** What `fleet deploy` exits with. */

@@ -67,6 +67,27 @@ export const ROUTES = {
     summary: 'Forget a host that is gone',
     ...fleet.forget,
   },
+  'hosts.out': {
+    access: 'deployer',
+    method: 'POST',
+    path: '/api/hosts/:host/out',
+    summary: 'Take a host out: no balancer shows it, and deployments pass it by',
+    ...fleet.takeOut,
+  },
+  'hosts.in': {
+    access: 'deployer',
+    method: 'POST',
+    path: '/api/hosts/:host/in',
+    summary: 'Let a host in again: it catches up, and is shown once it is well',
+    ...fleet.letIn,
+  },
+  'hosts.remove': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/hosts/:host/remove',
+    summary: 'Take a host off the fleet: hidden, stopped, cut off and forgotten',
+    ...fleet.remove,
+  },
   'hosts.approve': {
     access: 'admin',
     method: 'POST',

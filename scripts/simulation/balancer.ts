@@ -47,6 +47,10 @@ export class SimulatedBalancer implements Balancer {
       this.told.set(name, { admin: 'ready', by: 'fleet', busyUntil: 0 });
   }
 
+  /** Its servers are always the same. */
+  async add(): Promise<void> {}
+  async remove(): Promise<void> {}
+
   stateOf(name: string): ServerState {
     const { admin, busyUntil } = this.told.get(name)!;
     const up = this.#programs.get(name)!.isUp(this.backend);

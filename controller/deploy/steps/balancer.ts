@@ -9,35 +9,56 @@ import type { StepContext } from '../context.ts';
 type AtBalancer = Pick<StepContext, 'balancer' | 'deps' | 'signal'>;
 
 /** Whether somebody else had taken the server out: kept by `hide`, and then left as it was. */
-export const hideMemo = z.strictObject({ foreign: z.boolean() });
+export const hideMemo = z.strictObject({ foreign: z.boolean(), told: z.string().optional() });
 
 /** A balancer may take a moment to show what it was told; after this long it has not done it. */
 const READ_BACK_MS = 5000;
 const LOOK_MS = 50;
 
-export function driverOf(context: AtBalancer) {
+export function driverOf(context: Pick<StepContext, 'balancer'>) {
   if (context.balancer === null) throw new Error('a step for a balancer was planned where there is none');
   return context.balancer;
 }
 
-export async function look(
-  context: AtBalancer,
-  server: string,
-): Promise<{ me: ServerState; visible: number; others: number }> {
-  const { driver, backend, name } = driverOf(context);
+export interface Look {
+  me: ServerState;
+  visible: number;
+  others: number;
+}
+
+export async function look(context: AtBalancer, server: string): Promise<Look> {
+  const { driver, backend } = driverOf(context);
   const servers = await driver.servers(backend);
   const me = servers.find((each) => each.name === server);
-  if (me === undefined) {
-    throw new FleetError(
-      'balancer_unknown',
-      `balancer ${name} has no server ${server} in ${backend}, only ${servers.map((each) => each.name).join(', ') || 'none'}`,
-      {
-        next: `add the server to ${backend}, or correct balancer.server in controller.yaml`,
-      },
+  if (me === undefined)
+    throw unknownServer(
+      context,
+      server,
+      servers.map(({ name }) => name),
     );
-  }
   const visible = servers.filter(isVisible).length;
   return { me, visible, others: visible - (isVisible(me) ? 1 : 0) };
+}
+
+/** Undefined where the balancer does not have the server. */
+export async function lookFor(context: AtBalancer, server: string): Promise<Look | undefined> {
+  const { driver, backend } = driverOf(context);
+  const isThere = (await driver.servers(backend)).some(({ name }) => name === server);
+  return isThere ? look(context, server) : undefined;
+}
+
+export function unknownServer(
+  context: Pick<StepContext, 'balancer'>,
+  server: string,
+  known: readonly string[],
+  line?: string,
+): FleetError {
+  const { backend, name } = driverOf(context);
+  return new FleetError(
+    'balancer_unknown',
+    `balancer ${name} has no server ${server} in ${backend}, only ${known.join(', ') || 'none'}`,
+    { next: line ?? `add the server to ${backend}, or correct balancer.server in controller.yaml` },
+  );
 }
 
 /** Hides a server: tells the balancer, and reads back that it did it. */
@@ -88,7 +109,9 @@ export async function keepHidden(
 ): Promise<void> {
   const { args, balancer, deployment, deps, facts } = context;
   if (balancer === null || facts.server === null || args.version !== deployment.version) return;
-  if (!(await hiddenByFleet(context)) || (await look(context, facts.server)).me.admin !== 'ready') return;
+  if (!(await hiddenByFleet(context))) return;
+  // What the balancer does not have is reached by nobody.
+  if ((await lookFor(context, facts.server))?.me.admin !== 'ready') return;
   deps.log.warn(
     { host: facts.host, server: facts.server },
     'something else showed this server: hidden again',

@@ -2,13 +2,14 @@
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { until } from '../clock.ts';
 import type { StepDriver } from '../context.ts';
-import { hiddenByFleet, look, setAndReadBack } from './balancer.ts';
+import { hiddenByFleet, look, lookFor, setAndReadBack } from './balancer.ts';
 
 export const drain: StepDriver<'drain'> = {
   kind: 'drain',
   async perform(context) {
     const { server, timeoutMs, onTimeout } = context.args;
-    const first = await look(context, server);
+    const first = await lookFor(context, server);
+    if (first === undefined) return { outcome: 'ok', message: 'not in the balancer: no session open' };
     if (first.me.admin === 'ready') {
       throw new FleetError(
         'balancer_refused',

@@ -1,7 +1,8 @@
 /** Take a host out of the balancer, so that no new request reaches it. */
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { StepContext, StepDriver } from '../context.ts';
-import { driverOf, hideMemo, look, setAndReadBack } from './balancer.ts';
+import { driverOf, hideMemo, lookFor, setAndReadBack } from './balancer.ts';
+import { takeIn } from './takeIn.ts';
 
 export const hide: StepDriver<'hide'> = {
   kind: 'hide',
@@ -14,7 +15,15 @@ export const hide: StepDriver<'hide'> = {
 
 async function hideNow(context: StepContext<'hide'>) {
   const { server, minVisible } = context.args;
-  const { me, others } = await look(context, server);
+  const found = await lookFor(context, server);
+  if (found === undefined) {
+    // Before the act: on a second try it is there, in maintenance, and it was not somebody else who put it there.
+    await context.remember({ foreign: false });
+    const { message, told } = await takeIn(context, server);
+    await context.remember({ foreign: false, told });
+    return { outcome: 'changed' as const, message };
+  }
+  const { me, others } = found;
   // On a second try the server is hidden because the first one did it: what was before is what was remembered.
   const earlier = hideMemo.safeParse(context.memo);
   const memo = earlier.success

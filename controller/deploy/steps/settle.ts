@@ -2,7 +2,7 @@
 import { isVisible } from '@fleet/balancers/balancer.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { StepContext, StepDriver } from '../context.ts';
-import { look } from './balancer.ts';
+import { hiddenByFleet, look } from './balancer.ts';
 import { checkFailed, runSmoke, seeLog } from './smoke.ts';
 
 /** One look may be unlucky; two in a row are not. */
@@ -38,6 +38,8 @@ async function problemOf(context: StepContext<'settle'>): Promise<FleetError | n
   const failed = (await runSmoke(context, true)).filter((result) => !result.passed);
   if (failed.length > 0) return checkFailed(context, failed);
   if (server === null) return null;
+  // What could not be taken in stays out.
+  if (await hiddenByFleet(context)) return null;
   const { me } = await look(context, server);
   // Somebody may take a host out while it settles; that is theirs to do. Down is not.
   if (me.admin !== 'ready' || isVisible(me)) return null;

@@ -4,7 +4,8 @@ import { passing } from '@fleet/process/points.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { until } from '../clock.ts';
 import type { StepDriver } from '../context.ts';
-import { driverOf, hiddenByFleet, look } from './balancer.ts';
+import { driverOf, hiddenByFleet, look, lookFor } from './balancer.ts';
+import { takeIn } from './takeIn.ts';
 
 export const unhide: StepDriver<'unhide'> = {
   kind: 'unhide',
@@ -12,6 +13,12 @@ export const unhide: StepDriver<'unhide'> = {
     const { server, timeoutMs } = context.args;
     const { deployment, facts } = context;
     const { driver, backend, name } = driverOf(context);
+    if ((await lookFor(context, server).catch(silent)) === undefined) {
+      // A reload has forgotten it, or it never was there.
+      const { added, message, told } = await takeIn(context, server);
+      await context.remember({ told });
+      if (!added) return { outcome: 'ok', message };
+    }
     const ours = await hiddenByFleet(context);
     let silence: FleetError | undefined;
     // Seen visible, it may yet be hidden by what it was told last and was slow to do: so it is told once in any case.
@@ -51,6 +58,12 @@ export const unhide: StepDriver<'unhide'> = {
     return { outcome: 'ok', message: `visible, with ${seen.others} other${seen.others === 1 ? '' : 's'}` };
   },
 };
+
+/** One that does not answer now is asked again below. */
+function silent(error: unknown): null {
+  silenceOf(error);
+  return null;
+}
 
 /** A balancer that does not answer, or refuses, is asked again while there is time: the host is well, and users wait for it. */
 function silenceOf(error: unknown): FleetError {

@@ -25,6 +25,13 @@ export function printEnding(
     channel.print(`${colors.red('aborted')}: what was not begun is as it was`);
   for (const { host, notes } of recap.hosts)
     for (const note of notes) channel.print(`${host}: ${oneLine(note)}`);
+  for (const { host, reason } of recap.passedBy)
+    if (reason !== 'not_asked')
+      channel.print(
+        reason === 'out'
+          ? `${host}: was passed by, it is out: fleet hosts in ${host}`
+          : `${host}: was passed by, its agent is not connected`,
+      );
   if (failure?.next) channel.print(`next: ${oneLine(failure.next)}`);
   if (wayBack && recap.state === 'succeeded' && recap.before.some((version) => version !== recap.version))
     channel.print(`back: fleet rollback ${recap.service} -e ${recap.environment}`);

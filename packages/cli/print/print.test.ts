@@ -21,6 +21,7 @@ t.test('the recap has the form that the design gives, to the space', (t) => {
       durationMs: 72_000,
       failure: null,
       interruptions: [],
+      passedBy: [],
       before: ['1.0.0'],
       exit: 0,
       hosts: [
@@ -45,6 +46,7 @@ t.test('the recap has the form that the design gives, to the space', (t) => {
       durationMs: 300,
       failure: null,
       interruptions: [],
+      passedBy: [],
       before: ['1.0.0'],
       exit: 1,
       hosts: [{ host: 'cubed-segmenter-a', ...counts, running: '1.4.2', notes: [] }],

@@ -19,13 +19,23 @@ export function recapLines(recap: Recap, colors: Colors): string[] {
   const header = `RECAP ${recap.service} ${recap.version ?? '-'} ${recap.environment}, deployment ${recap.deployment}, ${formatDuration(recap.durationMs)}`;
   return [
     colors.bold(header),
-    ...recap.hosts.map((host) => {
-      const counts = Object.entries(COLUMNS).map(([name, color]) => {
-        const count = host[name as keyof typeof COLUMNS];
-        const text = `${name}=${String(count).padEnd(4)}`;
-        return count === 0 ? text : colors[color](text);
-      });
-      return `${host.host.padEnd(width)} : ${counts.join(' ')} running=${host.running ?? '-'}`;
-    }),
+    ...recap.hosts.map(
+      (host) => `${countLine(host.host, host, colors, width)} running=${host.running ?? '-'}`,
+    ),
   ];
+}
+
+/** A host with its counts. */
+export function countLine(
+  host: string,
+  counts: Record<keyof typeof COLUMNS, number>,
+  colors: Colors,
+  width = HOST_WIDTH,
+): string {
+  const told = Object.entries(COLUMNS).map(([name, color]) => {
+    const count = counts[name as keyof typeof COLUMNS];
+    const text = `${name}=${String(count).padEnd(4)}`;
+    return count === 0 ? text : colors[color](text);
+  });
+  return `${host.padEnd(width)} : ${told.join(' ')}`;
 }

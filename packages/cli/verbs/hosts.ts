@@ -8,6 +8,7 @@ import { formatMoment } from '../print/duration.ts';
 import { encodeJson, oneLine } from '../print/escape.ts';
 import { layOut } from '../print/table.ts';
 import { reachController } from '../reach.ts';
+import { defineIn, defineOut, defineRemove } from './hosts/out.ts';
 
 export function define(command: Command, cli: Cli): void {
   command
@@ -47,6 +48,18 @@ export function define(command: Command, cli: Cli): void {
     'fleet hosts forget cubed-segmenter-c',
     'fleet hosts forget cubed-segmenter-c --json',
   ]);
+  defineOut(
+    command.command('out').description('Take a host out: no balancer shows it, and deployments pass it by.'),
+    cli,
+  );
+  defineIn(
+    command.command('in').description('Let a host in again: it catches up, and is shown once it is well.'),
+    cli,
+  );
+  defineRemove(
+    command.command('remove').description('Take a host off the fleet: hidden, stopped, cut off, forgotten.'),
+    cli,
+  );
   const joining = command
     .command('joined')
     .description('Hosts that have joined, and those that wait for it.');
@@ -94,6 +107,8 @@ export function define(command: Command, cli: Cli): void {
     'fleet hosts revoke cubed-segmenter-c',
     'fleet hosts show cubed-segmenter-a',
     'fleet hosts forget cubed-segmenter-c',
+    'fleet hosts out cubed-segmenter-c -m "its disk is being replaced"',
+    'fleet hosts in cubed-segmenter-c',
   ]);
 }
 
@@ -133,7 +148,38 @@ function rowOf(host: HostRow): string[] {
     host.platform,
     `${formatBytes(host.freeDisk)} free`,
     host.services.map(({ service, current }) => `${service} ${current ?? '-'}`).join(', '),
+    standsAs(host),
   ];
+}
+
+function standsAs({ out, standings }: HostRow): string {
+  if (out !== null) return oneLine(`out, by ${out.by}: ${out.why}`);
+  return standings
+    .map(({ service, state, why }) => oneLine(`${service} is ${SAID[state]}: ${why}`))
+    .join('; ');
+}
+const SAID = { out: 'out', catching_up: 'catching up', behind: 'behind' } as const;
+
+function placesOf({ places }: HostShown): string[][] {
+  return places.flatMap(({ service, environment, running, wanted, balancer, sessions, standing }) => [
+    [
+      `  ${service} ${environment}`,
+      [
+        running ?? 'nothing runs',
+        wanted !== null && wanted !== running ? `of ${wanted}` : '',
+        balancer ?? '',
+        sessions ? `${sessions} sessions` : '',
+      ]
+        .filter(Boolean)
+        .join(', '),
+    ],
+    ...(standing === null
+      ? []
+      : [
+          ['', oneLine(`${SAID[standing.state]}: ${standing.why}`)],
+          ['', `next: ${oneLine(standing.next)}`],
+        ]),
+  ]);
 }
 
 function linesOf(host: HostShown): string[][] {
@@ -155,6 +201,14 @@ function linesOf(host: HostShown): string[][] {
       host.services.map(({ service, current }) => `${service} ${current ?? '-'}`).join(', ') || 'none',
     ],
   ];
+  if (host.out !== null)
+    lines.push([
+      '  out',
+      oneLine(`since ${formatMoment(host.out.since)}, by ${host.out.by}: ${host.out.why}`),
+    ]);
+  if (host.certificateUntil !== null)
+    lines.push(['  certificate', `until ${formatMoment(host.certificateUntil)}`]);
+  lines.push(...placesOf(host));
   if (policy === null)
     return [...lines, ['  policy', 'not known: its agent is not connected, or too old to say']];
   const runAs = Object.entries(policy.runAs).map(([service, user]) => {

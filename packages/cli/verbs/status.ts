@@ -40,6 +40,8 @@ export function define(command: Command, cli: Cli): void {
   addExamples(command, ['fleet status', 'fleet status segmenter -e production --json']);
 }
 
+const SAID = { out: 'out', catching_up: 'catching up', behind: 'behind' } as const;
+
 function printService(out: Channel, { service, environment, version, running, hosts }: Service): void {
   const versions = new Set(hosts.map((host) => host.running));
   const summary =
@@ -55,6 +57,11 @@ function printService(out: Channel, { service, environment, version, running, ho
     oneLine(host.note ?? ''),
   ]);
   for (const line of layOut(rows)) out.print(line);
+  for (const { host, standing } of hosts) {
+    if (standing === null) continue;
+    out.print(`  ${host} is ${SAID[standing.state]}: ${oneLine(standing.why)}`);
+    out.print(`    next: ${oneLine(standing.next)}`);
+  }
   if (running) {
     const { deployment, state } = running;
     const what = running.version ? ` of ${running.version}` : '';
