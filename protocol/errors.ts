@@ -133,6 +133,20 @@ export const CODES = {
   },
   database_busy: { http: 503, exit: 3, means: 'another process holds the controller’s database' },
   controller_unreachable: { http: 503, exit: 4, means: 'no controller answers at this address' },
+  // a host that is added
+  host_key_unknown: { http: 500, exit: 3, means: 'nobody vouches for the key that a host shows over SSH' },
+  host_key_changed: {
+    http: 500,
+    exit: 3,
+    means: 'a host shows another key over SSH than the one that is known, or one that is revoked',
+  },
+  ssh_refused: { http: 500, exit: 1, means: 'a host lets nobody in over SSH with what was shown' },
+  ssh_unreachable: { http: 500, exit: 1, means: 'no SSH answers at the address of a host' },
+  ssh_lost: { http: 500, exit: 1, means: 'the SSH connection to a host was lost' },
+  sudo_refused: { http: 500, exit: 1, means: 'whoever logs in on a host cannot become root there' },
+  unfit_host: { http: 500, exit: 1, means: 'a host lacks what fleet needs on it' },
+  other_fleet: { http: 500, exit: 1, means: 'a host has joined another fleet, or under another name' },
+  act_failed: { http: 500, exit: 1, means: 'something that should be done on a host failed there' },
   // on the way to a host, or on it
   unreachable: { http: 502, exit: 1, means: 'the host’s agent is not connected' },
   link_lost: { http: 502, exit: 1, means: 'the connection to the agent was lost before it answered' },

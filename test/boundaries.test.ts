@@ -153,9 +153,6 @@ t.test('one user of a library', async (t) => {
   only('node-ssh', ['controller/provision']);
 });
 
-/** Named before their first use, which is on its way. */
-const COMING = ['node-ssh'];
-
 t.test('what a package uses, it names', async (t) => {
   for (const manifest of globSync('{protocol,packages/*,controller,agent}/package.json', { cwd: ROOT })) {
     const folder = dirname(manifest);
@@ -188,7 +185,7 @@ t.test('what a package uses, it names', async (t) => {
     );
     t.strictSame(
       Object.keys(dependencies)
-        .filter((name) => !used.has(name) && !COMING.includes(name))
+        .filter((name) => !used.has(name))
         .sort(),
       [],
       `${folder} names nothing that it does not import`,

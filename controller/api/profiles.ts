@@ -3,9 +3,10 @@ import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import { servicesOf } from '@fleet/config/profiles.ts';
 import { service as sealedService } from '@fleet/protocol/service.ts';
 import { type Newest, resolveProfile } from '../config/profiles.ts';
+import { listenAddress, nextPort } from '../listenAddress.ts';
 import type { Handlers, Served } from './handlers.ts';
 
-export function profiles({ store, config }: Served): Handlers<'profiles.list' | 'profiles.show'> {
+export function profiles({ store, config, now }: Served): Handlers<'profiles.list' | 'profiles.show'> {
   const newest: Newest = async (service) => {
     const [artifact] = await store.artifacts.list(service);
     if (artifact === undefined) return undefined;
@@ -20,6 +21,14 @@ export function profiles({ store, config }: Served): Handlers<'profiles.list' | 
         labels,
         services: servicesOf(config, labels),
       })),
-    'profiles.show': ({ params }) => resolveProfile(config, params.profile, newest),
+    'profiles.show': async ({ params }) => ({
+      ...(await resolveProfile(config, params.profile, newest)),
+      agentsPort: agentsPort(config),
+      now: new Date(now()).toISOString(),
+    }),
   };
+}
+
+function agentsPort({ listen, listen_agents }: Served['config']): number {
+  return (listen_agents === undefined ? nextPort(listenAddress(listen)) : listenAddress(listen_agents)).port;
 }

@@ -31,6 +31,7 @@ export function trust(served: Served): Handlers<Routes> {
       );
       return {
         root: keyIdOf(publicKeyFrom(signing.root)),
+        rootKey: signing.root,
         trust: signing.trust(),
         unsigned: unsigned.map(({ service, version }) => ({ service, version })),
       };

@@ -46,7 +46,7 @@ t.test('what a profile does not say is the least that its services need', async 
       run,
     ]),
     [
-      ['segmenter', 'production', 'segmenter', '1.0.0', { supervisor: 'process', unit: null, notify: false }],
+      ['segmenter', 'production', 'segmenter', '1.0.0', { supervisor: 'process', unit: null, program: null }],
       ['worker', 'production', 'worker', null, null],
     ],
   );

@@ -20,7 +20,7 @@ export async function resolveProfile(
   config: FleetConfig,
   name: string,
   newest: Newest,
-): Promise<ProfileShown> {
+): Promise<Omit<ProfileShown, 'agentsPort' | 'now'>> {
   const profile = named(config.profiles, name);
   if (profile === undefined)
     throw new FleetError(
@@ -104,8 +104,9 @@ async function runInSource({ services }: FleetConfig, service: string): Promise<
 }
 
 function told(run: Run): NonNullable<ProfileService['run']> {
-  const { supervisor, unit, ready } = run as { supervisor: string; unit?: unknown; ready?: unknown };
-  return { supervisor, unit: typeof unit === 'string' ? unit : null, notify: ready === 'notify' };
+  const { supervisor, unit, program } = run as { supervisor: string; unit?: unknown; program?: unknown };
+  const textOf = (written: unknown) => (typeof written === 'string' ? written : null);
+  return { supervisor, unit: textOf(unit), program: textOf(program) };
 }
 
 function usersOf({ users }: Profile, services: ProfileService[]): ProfileShown['users'] {

@@ -7,7 +7,7 @@ import type { Cli } from './cli.ts';
 import { type Client, type Credentials, createClient, DEFAULT_CONTROLLER } from './client.ts';
 import type { Reporting } from './flags.ts';
 
-export function reachController(cli: Cli, options: Reporting): Client {
+export function reachController(cli: Pick<Cli, 'environment' | 'stopped'>, options: Reporting): Client {
   const named = options.controller ?? (cli.environment.FLEET_CONTROLLER || undefined);
   const login = named?.startsWith('http:') ? undefined : loginOf(cli.environment);
   return createClient({
@@ -20,7 +20,9 @@ export function reachController(cli: Cli, options: Reporting): Client {
 }
 
 /** FLEET_TOKEN and FLEET_CA, for programs; else what `fleet login` wrote. Throws `bad_request`, `key_too_open`. */
-function loginOf(environment: Cli['environment']): (Credentials & { url?: string }) | undefined {
+export function loginOf(
+  environment: Cli['environment'],
+): (Credentials & { url?: string; root?: string }) | undefined {
   const { FLEET_TOKEN: token, FLEET_CA: file } = environment;
   if (!token && !file) return readLogin(loginPath(environment));
   if (!token || !file)

@@ -1,6 +1,6 @@
 /** What a new host becomes, resolved by the controller: whoever adds one makes the host so. */
 import { z } from 'zod';
-import { environmentName, labels, serviceName, versionName } from '../words.ts';
+import { environmentName, labels, moment, serviceName, versionName } from '../words.ts';
 
 const name = z.string().max(100);
 /** Milliseconds. */
@@ -20,10 +20,10 @@ export const profileService = z.strictObject({
   run: z
     .strictObject({
       supervisor: z.string(),
-      /** The team's own unit, null where fleet writes one, or needs none. */
+      /** The team's own unit of systemd; null where fleet writes one, or needs none. */
       unit: z.string().nullable(),
-      /** Its program tells systemd itself when it is ready. */
-      notify: z.boolean(),
+      /** The program of supervisord, null where that does not look after it. */
+      program: z.string().nullable(),
     })
     .nullable(),
 });
@@ -57,6 +57,10 @@ export const profileShown = z.strictObject({
     labels: z.record(z.string(), z.array(z.string())),
   }),
   services: z.array(profileService),
+  /** Where agents connect, at the address at which the controller is reached. */
+  agentsPort: z.int(),
+  /** By the controller's clock: certificates hold by it. */
+  now: moment,
 });
 export type ProfileShown = z.infer<typeof profileShown>;
 

@@ -11,6 +11,8 @@ export const show = {
   reply: z.strictObject({
     /** Name of the root key. */
     root: keyId,
+    /** Its public half, SPKI as base64: good for whoever knows its name from elsewhere. */
+    rootKey: z.string().regex(/^[A-Za-z0-9+/]{40,200}={0,2}$/),
     trust: signedTrust,
     /** Releases on the shelf that nobody who may sign has signed. */
     unsigned: z.array(z.strictObject({ service: serviceName, version: versionName })),

@@ -13,13 +13,16 @@ const PROGRAMS = {
   init: { load: () => import('@fleet/controller/init.ts') },
   restore: { load: () => import('@fleet/controller/restore.ts') },
 };
+/** `fleet hosts add` speaks SSH, which no other verb has to load. */
+const HOSTS = { load: () => import('@fleet/controller/provision/main.ts') };
 const VERBS = { load: () => import('../main.ts') };
 const checkout = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const argv = process.argv.slice(2);
 
 if (Number.parseInt(process.versions.node, 10) >= NEEDED) {
   const { start } = await import('./start.js');
-  const program = Object.hasOwn(PROGRAMS, argv[0] ?? '') ? PROGRAMS[argv[0]] : undefined;
+  const ofHosts = argv[0] === 'hosts' && (argv[1] === 'add' || argv[1] === 'clean');
+  const program = Object.hasOwn(PROGRAMS, argv[0] ?? '') ? PROGRAMS[argv[0]] : ofHosts ? HOSTS : undefined;
   await start(program ?? VERBS, program ? argv.slice(1) : argv);
 } else {
   const newer = findNode();

@@ -15,14 +15,14 @@ const COLUMNS = {
 const HOST_WIDTH = 26;
 
 export function recapLines(recap: Recap, colors: Colors): string[] {
-  const width = Math.max(HOST_WIDTH, ...recap.hosts.map(({ host }) => host.length));
   const header = `RECAP ${recap.service} ${recap.version ?? '-'} ${recap.environment}, deployment ${recap.deployment}, ${formatDuration(recap.durationMs)}`;
-  return [
-    colors.bold(header),
-    ...recap.hosts.map(
-      (host) => `${countLine(host.host, host, colors, width)} running=${host.running ?? '-'}`,
-    ),
-  ];
+  return [colors.bold(header), ...hostLines(recap.hosts, colors)];
+}
+
+/** One line a host; also where hosts are added. */
+export function hostLines(hosts: readonly RecapHost[], colors: Colors): string[] {
+  const width = Math.max(HOST_WIDTH, ...hosts.map(({ host }) => host.length));
+  return hosts.map((host) => `${countLine(host.host, host, colors, width)} running=${host.running ?? '-'}`);
 }
 
 /** A host with its counts. */

@@ -18,9 +18,13 @@ export function define(command: Command, cli: Cli): void {
     .action(async (options: Reporting) => {
       const hosts = await reachController(cli, options).call('hosts.list', {});
       if (options.json) return cli.out.print(encodeJson(hosts));
-      if (hosts.length === 0) cli.out.print('no agent has ever connected: on a host, run fleet init agent');
+      if (hosts.length === 0)
+        cli.out.print('no agent has ever connected: fleet hosts add makes a host of a machine');
       for (const line of layOut(hosts.map(rowOf))) cli.out.print(line);
     });
+  // Programs of their own, which bin/fleet.js starts: here they are named for whoever looks.
+  command.command('add').description('Make machines hosts of this fleet, over SSH.');
+  command.command('clean').description('Take fleet off a machine again, over SSH.');
   const showing = command
     .command('show')
     .description('Show one host, and what its own agent.yaml lets be done on it.');
@@ -103,6 +107,7 @@ export function define(command: Command, cli: Cli): void {
   );
   addExamples(command, [
     'fleet hosts',
+    'fleet hosts add -p web web-1=10.0.0.11 web-2=10.0.0.12 -P',
     'fleet hosts joined',
     'fleet hosts revoke cubed-segmenter-c',
     'fleet hosts show cubed-segmenter-a',

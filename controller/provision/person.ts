@@ -1,0 +1,57 @@
+/** Whoever adds hosts, at a terminal or not: one question at a time, however many hosts are at work. */
+import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+
+export interface Person {
+  /** Undefined where there is no terminal, or none types. */
+  askText(question: string): Promise<string | undefined>;
+  /** What is typed is not shown. */
+  askSecret(question: string): Promise<string | undefined>;
+  tell(line: string): void;
+}
+
+export interface Terminal {
+  stdin: NodeJS.ReadStream;
+  stderr: NodeJS.WriteStream;
+  /** Lets what else is printed step aside. */
+  print(line: string): void;
+  stopped: AbortSignal;
+}
+
+export function personAt(terminal: Terminal): Person {
+  /** The question that is open, and those that wait behind it. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = last.then(work, work);
+    last = mine;
+    return mine;
+  };
+  return {
+    askText: (question) => inTurn(() => ask(terminal, question, true)),
+    askSecret: (question) => inTurn(() => ask(terminal, question, false)),
+    tell: (line) => terminal.print(line),
+  };
+}
+
+async function ask(
+  { stdin, stderr, print, stopped }: Terminal,
+  question: string,
+  shown: boolean,
+): Promise<string | undefined> {
+  if (!stdin.isTTY || !stderr.isTTY) return undefined;
+  print('');
+  // A reader that shows draws the line of its question itself, and would draw over one that stands there.
+  if (!shown) stderr.write(question);
+  const output = shown ? stderr : new Writable({ write: (_chunk, _encoding, done) => done() });
+  const reader = createInterface({ input: stdin, output, terminal: true });
+  try {
+    const typed = reader.question(shown ? question : '', { signal: stopped });
+    // Ctrl-D and Ctrl-C close the reader, and then the question is never answered.
+    const answer = await Promise.race([typed, once(reader, 'close').then(() => undefined)]);
+    if (!shown) stderr.write('\n');
+    return answer;
+  } finally {
+    reader.close();
+  }
+}
