@@ -38,6 +38,7 @@ import { createStore } from './store/store.ts';
 import { openTrust, refuseKeys } from './trust/folder.ts';
 
 const HELP = `Usage: fleet controller [--config controller.yaml]
+       fleet controller install [--dry-run]
 
 Runs the controller in the foreground until Ctrl-C or SIGTERM. Deployments that are
 under way then park, and go on when it is started again.
@@ -56,6 +57,7 @@ const PARK_MS = 30_000;
 
 /** Resolves when the controller listens. Throws `bad_config`, `bad_request`, `not_loopback`, `not_initialised`, `key_too_open`, `port_in_use`, `data_in_use`. */
 export async function main(argv: string[]): Promise<void> {
+  if (argv[0] === 'install') return (await import('./install/main.ts')).main(argv.slice(1));
   const { config, help } = readFlags(argv);
   if (help) process.stdout.write(HELP);
   else await runController(config);

@@ -191,6 +191,7 @@ export const CODES = {
     exit: 1,
     means: 'the controller was restored from a backup that was made during the deployment',
   },
+  install_failed: { http: 500, exit: 1, means: 'the controller could not be put on this machine' },
   bad_backup: { http: 422, exit: 1, means: 'the folder is no backup, or not as it was written' },
   internal: { http: 500, exit: 1, means: 'a fault in fleet itself' },
 } as const satisfies Record<string, { http: number; exit: number; means: string }>;
