@@ -40,7 +40,8 @@ export function systemdOf({ NOTIFY_SOCKET, WATCHDOG_USEC }: NodeJS.ProcessEnv): 
         '--output=cat',
         '--lines=60',
         from,
-        `--unit=${AGENT_UNIT}`,
+        // What its processes printed, without what systemd says of them.
+        `_SYSTEMD_UNIT=${AGENT_UNIT}`,
       );
       return ended.output.text;
     },

@@ -63,8 +63,8 @@ LimitCORE=0
 # SystemCallArchitectures, LockPersonality, MemoryDenyWriteExecute, ProtectKernelTunables, ProtectKernelModules,
 # ProtectKernelLogs, ProtectClock, ProtectHostname.
 # What the agent starts sees what it sees. /home and /tmp stay open: hooks and services of the kind process may use them.
+# ProtectControlGroups is not set either: in a container it shows the id of the outer machine's boot for that of its own.
 ProtectSystem=full
-ProtectControlGroups=yes
 # The most that anything below the agent can have, root by sudo included: to become another user and to end what runs as one;
 # the rest is sudo's own. A service of the kind process may have a port below 1024.
 CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL CAP_AUDIT_WRITE CAP_SYS_RESOURCE CAP_DAC_READ_SEARCH CAP_NET_BIND_SERVICE
