@@ -16,6 +16,15 @@ export interface Code {
   files?: Record<string, string>;
 }
 
+/** What look for something beside themselves that is there in a bundle, too: `contents.ts` sees to it. */
+const FINDING = [
+  'agent/main.ts',
+  'controller/programs/folder.ts',
+  'controller/store/open.ts',
+  'packages/cli/bin/fleet.js',
+  'packages/config/template.ts',
+];
+const BESIDE = /\bimport\.meta\.(url|dirname|filename|resolve)\b/;
 /** Files of JavaScript of their own that a module starts by their path. */
 const STARTED = /new URL\('\.\/([\w-]+)\.(ts|mjs)', import\.meta\.url\)/g;
 
@@ -64,17 +73,19 @@ function ownPlaces(programs: Record<string, string>, files: Record<string, strin
   return {
     name: 'own places',
     setup(build) {
-      build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      build.onLoad({ filter: /\.[jt]s$/ }, ({ path }) => {
         if (path.includes('/node_modules/')) return undefined;
+        const own = relative(ROOT, path);
         const text = readFileSync(path, 'utf8');
-        const contents = text.replace(STARTED, (whole, name: string, ending: string) => {
-          const started = relative(ROOT, join(dirname(path), `${name}.${ending}`));
+        if (BESIDE.test(text.replaceAll(STARTED, '')) && !FINDING.includes(own))
+          throw new Error(`${own} looks for something beside itself: see that a bundle has it, too`);
+        const contents = text.replaceAll(STARTED, (whole, name: string, ending: string) => {
+          const started = join(dirname(own), `${name}.${ending}`);
           const there = ending === 'ts' ? programs[name] === started : files[`${name}.mjs`] === started;
-          if (!there)
-            throw new Error(`${relative(ROOT, path)} starts ${started}, which is not in the bundle`);
+          if (!there) throw new Error(`${own} starts ${started}, which is not in the bundle`);
           return whole.replace(`${name}.ts`, `${name}.js`);
         });
-        return contents === text ? undefined : { contents, loader: 'ts' };
+        return { contents, loader: path.endsWith('.ts') ? 'ts' : 'js' };
       });
     },
   };

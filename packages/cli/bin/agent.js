@@ -1,5 +1,9 @@
 #!/usr/bin/env node
-// The agent by itself, as hosts have it: `fleet agent` without the rest.
+// The agent by itself, as hosts have it: `fleet agent` without the rest. Bundled it is as soon there without a cache, which would grow
+// with each release.
 import { start } from './start.js';
 
-await start({ load: () => import('@fleet/agent/main.ts'), daemon: true }, process.argv.slice(2));
+await start(
+  { load: () => import('@fleet/agent/main.ts'), daemon: true, cache: false },
+  process.argv.slice(2),
+);

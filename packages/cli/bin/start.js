@@ -5,11 +5,12 @@ import { join } from 'node:path';
 
 const LEAN = '--max-semi-space-size=1';
 
-/** `load` gives the program's module; `daemon`: it stays. */
-export async function start({ load, daemon = false }, argv) {
+/** `load` gives the program's module; `daemon`: it stays; `cache`: what was compiled is kept for the next time. */
+export async function start({ load, daemon = false, cache = true }, argv) {
   if (daemon && !process.execArgv.includes(LEAN)) goOnLean();
   // In the user's own directory, never in /tmp: whoever can write the cache decides what runs.
-  module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fleet'));
+  if (cache)
+    module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fleet'));
   const { main } = await load();
   try {
     await main(argv);
