@@ -5,7 +5,7 @@ import { AGENT_UNIT } from '@fleet/units/places.ts';
 import { ask } from './ask.ts';
 
 const PROPERTIES = ['Id', 'LoadState', 'UnitFileState', 'ActiveState', 'SubState', 'NRestarts', 'Result'];
-/** Where the controller runs on the same machine. */
+/** Where the controller runs on the same machine, or rehearsals are begun. */
 const OTHERS = [AGENT_UNIT, 'fleet-controller.service'];
 type Unit = Record<string, string>;
 
@@ -31,7 +31,7 @@ export async function lookAtUnits(): Promise<Finding[]> {
 export async function serviceUnits(): Promise<string[]> {
   const listed = await ask(['systemctl', 'list-unit-files', '--no-legend', '--plain', 'fleet-*.service']);
   const names = (listed ?? '').split('\n').flatMap((line) => line.split(/\s+/).slice(0, 1));
-  return names.filter((name) => name !== '' && !OTHERS.includes(name));
+  return names.filter((name) => name !== '' && !OTHERS.includes(name) && !name.startsWith('fleet-rehearse-'));
 }
 
 function unitOf(block: string): Unit {

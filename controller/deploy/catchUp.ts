@@ -8,7 +8,7 @@ import { fillTemplate, hostsOf, isRehearsal, type Placed, placesOn } from '../co
 import type { DeploymentRecord } from '../store/deployments.ts';
 import type { HiddenHost } from '../store/hidden.ts';
 import type { HostRecord } from '../store/hosts.ts';
-import { type Due, judge, type Last, type Member, type Verdict } from './behind.ts';
+import { type Due, environmentVersion, judge, type Last, type Member, type Verdict } from './behind.ts';
 import { within } from './clock.ts';
 import type { Deps } from './context.ts';
 import type { Deployer } from './deployer.ts';
@@ -39,6 +39,14 @@ export class CatchUp {
   /** As it was at the last look; undefined before the first one. */
   standingOf(placed: Pick<Placed, 'service' | 'environment'>, host: string) {
     return this.#standings.get(keyOf(placed, host));
+  }
+
+  /** What a whole environment is on, asked now; null where nothing was deployed, or nobody knows. */
+  async versionOf(placed: Placed): Promise<string | null> {
+    const last = await this.#lastOf(placed);
+    if (last === undefined) return null;
+    const seen = environmentVersion(last, await this.#membersOf(placed, last), '');
+    return 'version' in seen ? seen.version : null;
   }
 
   /** Something has happened that may let a host catch up. */
@@ -157,18 +165,23 @@ export class CatchUp {
 
   async #verdictOf(placed: Placed, host: HostRecord): Promise<Verdict> {
     const { store } = this.#deps;
-    const { service, environment } = placed;
     const last = await this.#lastOf(placed);
     if (last === undefined) return { is: 'well', wanted: null };
     if (store.restoredFrom !== null && last.startedAt <= store.restoredFrom)
       return { is: 'well', wanted: null };
+    return judge(last, await this.#membersOf(placed, last), host.host, Date.now());
+  }
+
+  async #membersOf(placed: Placed, last: Last): Promise<Member[]> {
+    const { store } = this.#deps;
+    const { service, environment } = placed;
     const hosts = hostsOf(placed, await store.hosts.list());
     const points = await store.rollbackPoints.list(service, environment);
     const hidden = await store.hidden.list();
     const out = new Set((await store.outHosts.list()).map((each) => each.host));
     const servers = await this.#serversOf(placed);
     const tries = await store.deployments.catchUps(service, environment, last.id);
-    const members = await Promise.all(
+    return Promise.all(
       hosts.map(async (each): Promise<Member> => {
         const point = points.find((found) => found.host === each.host);
         const record = hidden.find((found) => isOf(found, placed) && found.host === each.host);
@@ -192,7 +205,6 @@ export class CatchUp {
         };
       }),
     );
-    return judge(last, members, host.host, Date.now());
   }
 
   async #lastOf({ service, environment }: Placed): Promise<Last | undefined> {

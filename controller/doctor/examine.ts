@@ -1,6 +1,7 @@
 /** Everything that can be said of one host, from both ends of its link; nothing is changed. */
+import type { ServiceFacts } from '@fleet/protocol/api/doctor.ts';
 import { asFleetError } from '@fleet/protocol/errors.ts';
-import { bad, type Finding } from '@fleet/protocol/finding.ts';
+import { bad, type Finding, warn } from '@fleet/protocol/finding.ts';
 import type { MachineFacts } from '@fleet/protocol/messages/host.ts';
 import type { Placed } from '../config/config.ts';
 import type { HostRecord } from '../store/hosts.ts';
@@ -17,6 +18,7 @@ export interface Examined {
   /** Null where the host does not answer. */
   facts: MachineFacts | null;
   findings: Finding[];
+  services: ServiceFacts[];
 }
 
 /** `places`: the services that it is looked at for. */
@@ -31,21 +33,29 @@ export async function examineHost(
   const identity = lookAtIdentity(host.host, await store.identities.list(), now());
   const findings = connected ? await lookAtLink(surgery, host.host) : await lookFromHere(host);
   if (identity !== undefined) findings.push(identity);
+  const out = await store.outHosts.get(host.host);
+  if (out !== undefined)
+    findings.push(warn('out', `since ${out.since}, by ${out.by}: ${out.why}`, `fleet hosts in ${host.host}`));
   const own = connected ? await askItself(surgery, host, packages) : { facts: null, findings: [] };
   findings.push(...own.findings);
+  const services: ServiceFacts[] = [];
   for (const placed of places) {
-    if (connected) findings.push(await lookAtService(surgery, host, placed));
+    if (connected) {
+      const { finding, facts } = await lookAtService(surgery, host, placed);
+      findings.push(finding);
+      services.push(facts);
+    }
     const seen = await lookAtBalancer(surgery, host, placed);
     if (seen !== undefined) findings.push(seen);
   }
-  return { connected, facts: own.facts, findings };
+  return { connected, facts: own.facts, findings, services };
 }
 
 async function askItself(
   { agents, programs, version }: Surgery,
   record: HostRecord,
   packages: boolean,
-): Promise<Omit<Examined, 'connected'>> {
+): Promise<Pick<Examined, 'facts' | 'findings'>> {
   const { host } = record;
   try {
     const { facts, findings } = await agents.ask(

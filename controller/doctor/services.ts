@@ -1,53 +1,58 @@
 /** What a host has of each service that it is for: the version of its environment, running, and in the balancer. */
 import { isVisible } from '@fleet/balancers/balancer.ts';
+import type { ServiceFacts } from '@fleet/protocol/api/doctor.ts';
 import { asFleetError } from '@fleet/protocol/errors.ts';
 import { bad, type Finding, ok, warn } from '@fleet/protocol/finding.ts';
+import type { AgentMethods, Reply } from '@fleet/protocol/messages/methods.ts';
 import { fillTemplate, type Placed } from '../config/config.ts';
 import type { HostRecord } from '../store/hosts.ts';
 import type { Surgery } from './surgery.ts';
 
 const REPORT_MS = 5000;
 
-export async function lookAtService(
-  surgery: Surgery,
-  { host }: HostRecord,
-  { service, environment }: Placed,
-): Promise<Finding> {
-  const about = `service ${service}`;
-  const wanted = await versionOf(surgery, service, environment);
-  const deploy = `fleet deploy ${service} -e ${environment} --host ${host}${wanted === undefined ? '' : ` --version ${wanted}`}`;
-  let report: Awaited<ReturnType<typeof ask>>;
+export interface Seen {
+  finding: Finding;
+  facts: ServiceFacts;
+}
+
+export async function lookAtService(surgery: Surgery, { host }: HostRecord, placed: Placed): Promise<Seen> {
+  const { service, environment } = placed;
+  const wanted = await surgery.catchUp.versionOf(placed);
+  const facts: ServiceFacts = { service, environment, wanted, running: null };
   try {
-    report = await ask();
+    const report = await surgery.agents.ask(host, 'step.report', { service }, { timeoutMs: REPORT_MS });
+    const found = judge(host, facts, report);
+    const standing = surgery.catchUp.standingOf(placed, host)?.standing;
+    const finding =
+      found.level === 'ok' && standing?.state === 'behind'
+        ? warn(found.about, `${found.says}, and it is behind: ${standing.why}`, standing.next)
+        : found;
+    return { finding, facts: { ...facts, running: report.running } };
   } catch (error) {
     const { message, next } = asFleetError(error);
-    return bad(about, `${environment}: ${message}`, next ?? `fleet logs ${service} --host ${host}`);
+    const logs = `fleet logs ${service} --host ${host}`;
+    return { finding: bad(`service ${service}`, `${environment}: ${message}`, next ?? logs), facts };
   }
-  const { running, current, state } = report;
+}
+
+function judge(
+  host: string,
+  { service, environment, wanted }: ServiceFacts,
+  { running, current, state }: Reply<AgentMethods, 'step.report'>,
+): Finding {
+  const about = `service ${service}`;
+  const version = wanted === null ? '' : ` --version ${wanted}`;
+  const deploy = `fleet deploy ${service} -e ${environment} --host ${host}${version}`;
   if (current === null && running === null)
-    return wanted === undefined
-      ? ok(about, `${environment}: not deployed anywhere yet`)
+    return wanted === null
+      ? ok(about, `${environment}: not on this host, and nobody says that it should be`)
       : bad(about, `${environment} is on ${wanted}, and it is not on this host`, deploy);
   const says = `${environment}: ${running ?? 'nothing'} ${running === null ? `runs (${state})` : state}`;
   if (running !== current) return bad(about, `${says}, and current is ${current ?? 'nothing'}`, deploy);
   if (state !== 'running') return bad(about, says, `fleet logs ${service} --host ${host}`);
-  if (wanted !== undefined && running !== wanted)
+  if (wanted !== null && running !== wanted)
     return bad(about, `${says}, and ${environment} is on ${wanted}`, deploy);
   return ok(about, says);
-
-  function ask() {
-    return surgery.agents.ask(host, 'step.report', { service }, { timeoutMs: REPORT_MS });
-  }
-}
-
-/** What the newest deployment that succeeded has left there. */
-async function versionOf(
-  { store }: Surgery,
-  service: string,
-  environment: string,
-): Promise<string | undefined> {
-  const newest = await store.deployments.list({ service, environment, limit: 50 });
-  return newest.find(({ state }) => state === 'succeeded')?.version ?? undefined;
 }
 
 /** Undefined for a service without users. */

@@ -17,7 +17,7 @@ export function controllerUnit({ command, user, writes }: ControllerUnit): strin
   for (const word of [...command, user, ...writes])
     if (!/^[A-Za-z0-9._/+@:=-]+$/.test(word))
       throw new Error(`${JSON.stringify(word)} cannot stand in a unit`);
-  return `# Made by fleet controller install. What should differ goes into a drop-in: systemctl edit fleet-controller
+  return `# The unit of fleet’s controller, by fleet controller install. What should differ goes into a drop-in: systemctl edit fleet-controller
 [Unit]
 Description=fleet controller
 Wants=network-online.target

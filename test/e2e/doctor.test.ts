@@ -51,6 +51,7 @@ environments:
     services:
       segmenter:
         hosts: { role: segmenter }
+        catch_up: false
         strategy: { settle: 100ms, min_visible: 0, patience: 5s }
         values:
           PORT: { label: port }
@@ -86,7 +87,7 @@ t.test('what is bad with a host is named, with what to do', async (t) => {
 
   t.match((await look(fleet, 'web-1')).of('service segmenter'), {
     level: 'ok',
-    says: /not deployed anywhere/,
+    says: /not on this host/,
   });
   await fleet.well(['deploy', 'segmenter', '--ref', 'v1.0.0']);
   const well = await fleet.run(['doctor', 'web-1']);
@@ -113,7 +114,13 @@ t.test('what is bad with a host is named, with what to do', async (t) => {
   });
 
   await t.test('another version than the environment is on, and nothing of what should run', async (t) => {
-    await fleet.well(['deploy', 'segmenter', '--ref', 'v1.1.0', '--host', 'web-1']);
+    await fleet.well(['hosts', 'out', 'web-2', '-m', 'its fan']);
+    t.match((await look(fleet, 'web-2')).of('out'), {
+      level: 'warn',
+      says: /its fan/,
+      next: 'fleet hosts in web-2',
+    });
+    await fleet.well(['deploy', 'segmenter', '--ref', 'v1.1.0']);
     const behind = await look(fleet, 'web-2');
     t.strictSame([behind.code, behind.bad], [1, ['service segmenter']]);
     t.match(behind.of('service segmenter'), {
