@@ -118,7 +118,7 @@ t.test('a host that was lost in a deployment that failed', async (t) => {
     verified: { version: OLD, deployment: 4 },
     hidden: 'hidden by deployment 5',
   });
-  const seen = (a: string, b: string, more: Partial<Last> = {}) =>
+  const seen = (a: string, b: string, more: { onFailure?: 'stop' } = {}) =>
     of(last(hosts, { ...failed, ...more }), [member('a', a), member('b', b), lost]);
   t.match(seen(NEW, NEW), { is: 'due', version: NEW, wanted: NEW }, 'it was the last one');
   t.match(seen(OLD, OLD), { is: 'due', version: OLD, wanted: OLD }, 'it was the first one');

@@ -86,7 +86,8 @@ export function judge(last: Last | undefined, all: readonly Member[], host: stri
   if (left !== null) return behind(left.why, left.next);
   const waits = tried(me, now);
   if (waits !== null) return behind(waits.why, waits.next);
-  if (me.absent && me.hidden !== null && me.tries.length > 0)
+  // It was tried by the deployment that has verified it: what remains is for whoever has the balancer's configuration.
+  if (me.absent && me.hidden !== null && isVerified(me) && me.verified!.deployment >= last.id)
     return behind(me.hidden, 'write it there, and reload the balancer');
   const skipChecks = target.version === last.version ? last.skipChecks : [];
   return { is: 'due', wanted, version: target.version, why: `${target.why}: it ${wrong}`, skipChecks };

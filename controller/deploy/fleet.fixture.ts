@@ -41,7 +41,8 @@ export interface Setting {
   hosts?: string[];
   /** As controller.yaml writes it. */
   strategy?: object;
-  balancer?: boolean;
+  /** `address`: it takes in servers that it does not have. */
+  balancer?: boolean | { address: string };
   /** What all hosts run at the beginning, verified and recorded. `null`: they are new. */
   running?: string | null;
   values?: Record<string, string>;
@@ -317,7 +318,9 @@ function configOf({ strategy = {}, balancer = true, values = {}, onceOn }: Setti
     hosts: { environment: 'production' },
     strategy: { settle: '1s', ...strategy },
     values,
-    ...(balancer ? { balancer: { name: 'front', backend: SERVICE } } : {}),
+    ...(balancer
+      ? { balancer: { name: 'front', backend: SERVICE, ...(balancer !== true && balancer) } }
+      : {}),
     ...(onceOn === undefined ? {} : { once_on: onceOn }),
   };
   const config = controllerConfig.parse({
