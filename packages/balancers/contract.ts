@@ -7,7 +7,7 @@ import http from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Test } from 'tap';
-import { type AdminState, type Balancer, isVisible, type ServerState } from './balancer.ts';
+import { type AdminState, type Balancer, isVisible, type NewServer, type ServerState } from './balancer.ts';
 import { until } from './servers.fixture.ts';
 
 export interface Subject {
@@ -19,6 +19,8 @@ export interface Subject {
   url: string;
   stopServer(name: string): Promise<void>;
   startServer(name: string): Promise<void>;
+  /** A server that answers, and that the balancer does not have; absent where it takes in nobody while it runs. */
+  newcomer?: NewServer;
 }
 
 /** `make` gives a fresh subject, and cleans up by `t.teardown`. */
@@ -139,6 +141,36 @@ export async function balancerContract(t: Test, make: (t: Test) => Promise<Subje
       (await balancer.servers(backend)).map(({ admin }) => admin),
       serverNames.map(() => 'ready'),
     );
+  });
+
+  await t.test('who is taken in is hidden at first; who cannot be is refused by name', async (t) => {
+    const { balancer, backend, first, serverNames, newcomer, state, tell, answering, becomesVisible } =
+      await begin(t);
+    const stranger = { name: 'stranger', address: '127.0.0.1:1', options: 'check' };
+    await t.rejects(balancer.add('nosuch', stranger), { code: /^balancer_(unknown|refused)$/ });
+    const { name } = newcomer ?? stranger;
+    if (newcomer === undefined) {
+      const refused = { code: 'balancer_refused', message: new RegExp(name), next: /\S/ };
+      return t.rejects(balancer.add(backend, stranger), refused);
+    }
+    await balancer.add(backend, newcomer);
+    t.equal((await state(name)).admin, 'maint');
+    t.strictSame(await answering(), [...serverNames].sort());
+    await tell(name, 'ready');
+    await becomesVisible(name);
+    t.strictSame(await answering(), [...serverNames, name].sort());
+    await balancer.add(backend, newcomer);
+    t.equal((await state(name)).admin, 'ready', 'one that it has stays as it is');
+    await t.rejects(balancer.remove(backend, name), { code: 'balancer_refused', next: new RegExp(name) });
+    await tell(name, 'maint');
+    await balancer.remove(backend, name);
+    await balancer.remove(backend, name);
+    t.strictSame(
+      (await balancer.servers(backend)).map((server) => server.name),
+      serverNames,
+    );
+    t.strictSame(await answering(), [...serverNames].sort());
+    t.ok(isVisible(await state(first)), 'the others are as they were');
   });
 
   await t.test('servers are restarted one after the other and users notice nothing', async (t) => {

@@ -9,7 +9,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { askHaproxy } from './haproxy/socket.ts';
 
 export interface HaproxyFixture {
-  backends: Array<{ name: string; servers: Array<{ name: string; port: number; options?: string }> }>;
+  backends: Array<{
+    name: string;
+    balance?: string;
+    servers: Array<{ name: string; port: number; options?: string }>;
+  }>;
   /** Its configuration and its output go here. */
   dir: string;
 }
@@ -85,8 +89,9 @@ function configuration(given: {
     ...backends.map(({ name }) => `  use_backend ${name} if { hdr(host),field(1,:) -i ${name} }`),
     `  default_backend ${backends[0]!.name}`,
   ];
-  for (const { name, servers } of backends) {
+  for (const { name, servers, balance } of backends) {
     lines.push(`backend ${name}`);
+    if (balance !== undefined) lines.push(`  balance ${balance}`);
     for (const { name, port, options = '' } of servers)
       lines.push(`  server ${name} 127.0.0.1:${port} ${options}`.trimEnd());
   }

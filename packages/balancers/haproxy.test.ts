@@ -18,8 +18,8 @@ async function haproxyWith(t: Test, backends: HaproxyFixture['backends']) {
   t.teardown(() => haproxy.stop());
   return haproxy;
 }
-async function answering(t: Test) {
-  const servers = await startAnswering(NAMES);
+async function answering(t: Test, names = NAMES) {
+  const servers = await startAnswering(names);
   t.teardown(() => servers.stopAll());
   return servers;
 }
@@ -42,7 +42,7 @@ async function impostor(t: Test, serve: (socket: net.Socket) => void): Promise<s
 
 t.test('the contract', { skip }, (t) =>
   balancerContract(t, async (t) => {
-    const servers = await answering(t);
+    const servers = await answering(t, [...NAMES, 'newcomer']);
     const haproxy = await haproxyWith(t, [
       { name: 'web', servers: NAMES.map((name) => ({ name, port: servers.port(name) })) },
       { name: 'other', servers: [{ name: 'one', port: servers.port('one') }] },
@@ -54,9 +54,38 @@ t.test('the contract', { skip }, (t) =>
       url: `http://127.0.0.1:${haproxy.port}`,
       stopServer: servers.stop,
       startServer: servers.start,
+      newcomer: {
+        name: 'newcomer',
+        address: `127.0.0.1:${servers.port('newcomer')}`,
+        options: 'check inter 200ms rise 1 fall 2',
+      },
     };
   }),
 );
+
+t.test('what it does not take in, it says how to write down', { skip }, async (t) => {
+  const servers = await answering(t);
+  const port = servers.port('one');
+  const { socket } = await haproxyWith(t, [
+    { name: 'web', servers: [{ name: 'one', port }] },
+    { name: 'hashed', servers: [{ name: 'one', port }], balance: 'source' },
+  ]);
+  const balancer = driver(socket);
+  const add = (backend: string, more: object) =>
+    balancer.add(backend, { name: 'two', address: '127.0.0.1:80', options: 'check', ...more });
+  const next = /below `backend (hashed|web)`: `server two \S+ check/;
+  await t.rejects(add('hashed', {}), { code: 'balancer_refused', message: /dynamic load balancing/, next });
+  await t.rejects(add('web', { address: 'web-2.example:80' }), { message: /no IP address/, next });
+  await t.rejects(add('web', { options: 'check bogus' }), { message: /unknown keyword 'bogus'/, next });
+  await t.rejects(add('web', { options: 'check;set server web/one state maint' }), {
+    code: 'balancer_refused',
+  });
+  await t.rejects(add('web', { name: 'two one' }), { code: 'balancer_unknown' });
+  await t.rejects(add('web', { address: '127.0.0.1:80\nset server web/one state maint' }), {
+    code: 'balancer_refused',
+  });
+  t.match(await balancer.servers('web'), [{ name: 'one', admin: 'ready' }]);
+});
 
 t.test('what HAProxy says is read as what it means', { skip }, async (t) => {
   const servers = await answering(t);
