@@ -1,5 +1,7 @@
 /** What a service printed, from wherever its supervisor has it. */
 import type { Run } from '@fleet/protocol/service.ts';
+import { isOwn } from '@fleet/protocol/words.ts';
+import { AGENT_UNIT } from '@fleet/units/places.ts';
 import { programLog } from '@fleet/units/program.ts';
 import { readJournal } from './journal.ts';
 import { type LogPart, type LogRange, readLog, readLogFile } from './log.ts';
@@ -10,6 +12,7 @@ export function readPrinted(
   { service, home, run }: { service: string; home: string; run: Run | undefined },
   range: LogRange,
 ): Promise<LogPart> {
+  if (isOwn(service)) return readJournal(AGENT_UNIT, range);
   switch (run?.supervisor) {
     case 'systemd':
       return readJournal(unitFor({ service, run }), range);

@@ -5,7 +5,7 @@
 import { bootId } from '@fleet/process/proc.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import type { AgentMethods, Reply } from '@fleet/protocol/messages/methods.ts';
-import type { OwnService } from '@fleet/protocol/words.ts';
+import { OWN, type OwnService } from '@fleet/protocol/words.ts';
 import type { Host } from '../host.ts';
 import type { Entry } from '../releases/journal.ts';
 import { homeOf, readCurrent } from '../releases/layout.ts';
@@ -75,7 +75,7 @@ async function cameBack({ own, name }: Host, service: OwnService, wanted: Versio
   return new FleetError(
     'start_failed',
     `${service} ${wanted[service]} ${await whatBecame(own, await own.notes.failed(wanted))}; ${former} is back`,
-    { next: `journalctl --unit fleet-agent on ${name} has all that it printed`, data: { output } },
+    { next: `fleet logs ${OWN.agent} --host ${name} has all that it printed`, data: { output } },
   );
 }
 

@@ -123,6 +123,9 @@ export class CatchUp {
     );
     this.#note(placed, host.host, verdict, lock?.deployment);
     if (verdict.is !== 'due' || lock !== undefined || asked) return null;
+    // While its agent is being replaced it would be refused; the end of that wakes us.
+    const wanted = { service: placed.service, hosts: [host.host] };
+    if ((await this.#deps.store.deployments.whoHolds(wanted)) !== undefined) return null;
     return this.#begin(placed, host.host, verdict);
   }
 
