@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   copyFileSync,
+  existsSync,
   globSync,
   mkdirSync,
   mkdtempSync,
@@ -17,13 +18,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import { VERBS } from '@fleet/cli/verbs.ts';
 import { service } from '@fleet/protocol/service.ts';
 import t from 'tap';
 import project from '../package.json' with { type: 'json' };
+import { startSshd } from '../scripts/benchmarks/sshd.ts';
 import { bundlePrograms, sumsOf, tarball } from '../scripts/bundles/bundle.ts';
 import { ROOT } from '../scripts/bundles/code.ts';
 import { addNode, cliFolder, controllerFolder } from '../scripts/bundles/contents.ts';
@@ -126,6 +128,24 @@ t.test('the command line by itself', async (t) => {
     .filter(({ load }) => load !== undefined);
   for (const { name } of loaded)
     t.match(await fleet(name, '--help'), { code: 0, stdout: /^Usage: fleet/ }, name);
+});
+
+const NO_SSHD = process.getuid?.() !== 0 || !existsSync('/usr/sbin/sshd');
+
+t.test('the command line speaks SSH', { skip: NO_SSHD && 'needs root and sshd' }, async (t) => {
+  const sshd = await startSshd();
+  t.teardown(() => sshd.stop());
+  const keys = dirname(sshd.config);
+  const [, port = ''] = /^Port (\d+)/m.exec(readFileSync(join(keys, 'sshd_config'), 'utf8')) ?? [];
+  const login = ['--port', port, '--key', join(keys, 'user'), '--known-hosts', join(keys, 'known_hosts')];
+  // Looks, and says what it would do to this machine.
+  const argv = ['hosts', 'clean', 'here=127.0.0.1', ...login, '--dry-run', '--anyway'];
+  const program = [at('cli/fleet')];
+  const ran = await runFleet([...argv, '--controller', 'https://127.0.0.1:1'], { cwd: dir, program });
+  t.match(ran, {
+    code: 0,
+    stdout: /RECAP hosts clean, a dry run[\s\S]*here +: ok=\d+ +changed=0 +unreachable=0/,
+  });
 });
 
 function addHook(repository: string, version: string): void {
