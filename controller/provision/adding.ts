@@ -24,8 +24,9 @@ import type { Work } from './work.ts';
 
 /** Throws `bad_request`, `unknown_profile`, and whatever else keeps every host from being added. */
 export async function adding(flags: Flags, operator: Operator, dir: string): Promise<Work> {
-  const reaching = { environment: process.env, stopped: operator.stopped };
-  const client = reachController(reaching, flags);
+  // Also when it is stopped: what a host that is at work leaves has to be taken back.
+  const stopped = new AbortController().signal;
+  const client = reachController({ environment: process.env, stopped }, flags);
   const login = loginOf(process.env);
   if (!client.controller.startsWith('https:') || login === undefined)
     throw new FleetError('bad_request', `hosts cannot join at ${client.controller}: it is plain`, {

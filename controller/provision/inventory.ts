@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { keyIdOf } from '@fleet/trust/keys.ts';
+import { AGENT_UNIT, PLACES } from '@fleet/units/places.ts';
 import type { Root } from './root.ts';
 
 export interface Inventory {
@@ -12,6 +13,10 @@ export interface Inventory {
   files: Map<string, Rights & { sha256: string }>;
   directories: Map<string, Rights>;
   units: Map<string, { enabled: boolean; active: boolean }>;
+  /** Systemd knows of units what stood in their files before. */
+  reload: boolean;
+  /** The agent runs with what was there before: it was started before its files, its release or its groups were changed. */
+  stale: boolean;
   programs: Map<string, Installed>;
   /** libstdc++ is where Node looks for it. */
   libstdcpp: boolean;
@@ -62,7 +67,7 @@ export interface Questions {
 }
 
 const SCRIPT = `
-root=$1 data=$2
+root=$1 data=$2 agent=$3 config=$4 unit=$5
 say() { printf '%s\\t%s\\n' "$1" "$2"; }
 while IFS=' ' read -r word name rest; do
   whole=$name\${rest:+ $rest}
@@ -76,7 +81,9 @@ while IFS=' ' read -r word name rest; do
     esac ;;
   file) [ -f "$whole" ] && [ ! -L "$whole" ] && say file "$(stat -c '%a %U %G' "$whole") $(sha256sum <"$whole" | cut -c 1-64) $whole" ;;
   directory) [ -d "$whole" ] && [ ! -L "$whole" ] && say directory "$(stat -c '%a %U %G' "$whole") $whole" ;;
-  unit) say unit "$(systemctl is-enabled "$name" 2>/dev/null || true):$(systemctl is-active "$name" 2>/dev/null || true):$name" ;;
+  unit)
+    say unit "$(systemctl is-enabled "$name" 2>/dev/null || true):$(systemctl is-active "$name" 2>/dev/null || true):$name"
+    [ "$(systemctl show -p NeedDaemonReload --value "$name")" = yes ] && say reload "$name" ;;
   current)
     target=$(readlink "$root/$name/current" 2>/dev/null) && {
       say current "$name $(basename "$target")"
@@ -90,6 +97,15 @@ while IFS=' ' read -r word name rest; do
     printf '%s  %s\\n' "$name" "$root/$rest" | sha256sum -c --status 2>/dev/null || say bad "$rest" ;;
   esac
 done
+pid=$(systemctl show -p MainPID --value "$agent")
+if [ "\${pid:-0}" != 0 ]; then
+  started=$(date -d "$(TZ=UTC systemctl show -p ExecMainStartTimestamp --value "$agent")" +%s)
+  for each in "$config" "$unit" "$root"/fleet-agent/current "$root"/fleet-node/current; do
+    [ "$(stat -c %Z "$each" 2>/dev/null || echo 0)" -gt "$started" ] && say stale "$each"
+  done
+  groups() { tr ' ' '\\n' | sort -n | tr '\\n' ' '; }
+  [ "$(sed -n 's/^Groups:[[:space:]]*//p' "/proc/$pid/status" | sed 's/ *$//' | groups)" = "$(id -G fleet | groups)" ] || say stale groups
+fi
 command -v sudo >/dev/null && say has sudo
 { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -q 'libstdc++\\.so\\.6' && say has libstdc++
 for part in joined.json ca.pem agent.pem; do
@@ -115,7 +131,7 @@ export async function takeInventory(root: Root, questions: Questions): Promise<I
     ]),
   ];
   const { code, stdout, stderr } = await root.run(SCRIPT, {
-    args: [questions.root, questions.data],
+    args: [questions.root, questions.data, AGENT_UNIT, PLACES.config, `${PLACES.units}/${AGENT_UNIT}`],
     stdin: `${lines.join('\n')}\n`,
     timeoutMs: 120_000,
   });
@@ -133,6 +149,8 @@ export function parseInventory(stdout: string): Inventory {
     files: new Map(),
     directories: new Map(),
     units: new Map(),
+    reload: false,
+    stale: false,
     programs: new Map(),
     libstdcpp: false,
     sudo: false,
@@ -165,7 +183,9 @@ export function parseInventory(stdout: string): Inventory {
     } else if (key === 'unit') {
       const [enabled, active, name = ''] = value.split(':');
       found.units.set(name, { enabled: enabled === 'enabled', active: active === 'active' });
-    } else if (key === 'current') program(first).current = rest[0];
+    } else if (key === 'reload') found.reload = true;
+    else if (key === 'stale') found.stale = true;
+    else if (key === 'current') program(first).current = rest[0];
     else if (key === 'runs') program(first).runs = true;
     else if (key === 'release') program(first).whole.add(rest[0] ?? '');
     else if (key === 'bad') bad.push(value);

@@ -1,5 +1,5 @@
 /** A host as root, for as long as something is done to it. Nothing of the login stays there: there was nothing but the connection. */
-import { asFleetError, type FleetError } from '@fleet/protocol/errors.ts';
+import { asFleetError, FleetError } from '@fleet/protocol/errors.ts';
 import type { Connection, Target } from './connection.ts';
 import type { Operator } from './operator.ts';
 import { reach } from './reach.ts';
@@ -15,14 +15,22 @@ export async function overSsh(
 ): Promise<void> {
   const since = performance.now();
   let connection: Connection | undefined;
+  const leave = () => connection?.close();
+  stopped.addEventListener('abort', leave);
   try {
-    stopped.throwIfAborted();
+    if (stopped.aborted) throw wasStopped(target);
     connection = await reach(target, means);
     report.failure = await work(await becomeRoot(connection, sudoPassword));
   } catch (error) {
     report.failure = asFleetError(error);
   } finally {
-    connection?.close();
+    stopped.removeEventListener('abort', leave);
+    leave();
     report.ms = performance.now() - since;
   }
+  if (stopped.aborted && report.failure?.code === 'ssh_lost') report.failure = wasStopped(target);
+}
+
+function wasStopped({ host }: Target): FleetError {
+  return new FleetError('aborted', `${host}: it was stopped before it was done`, { data: { host } });
 }

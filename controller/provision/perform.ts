@@ -38,7 +38,6 @@ export async function perform(acts: readonly Act[], doing: Doing): Promise<Fleet
     }
     doing.tell.began(act);
     try {
-      doing.signal.throwIfAborted();
       doing.tell.ended(act, ...(await carryOut(act, doing)));
     } catch (error) {
       failure = asFleetError(error);

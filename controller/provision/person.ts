@@ -41,10 +41,10 @@ async function ask(
 ): Promise<string | undefined> {
   if (!stdin.isTTY || !stderr.isTTY) return undefined;
   print('');
-  // A reader that shows draws the line of its question itself, and would draw over one that stands there.
-  if (!shown) stderr.write(question);
   const output = shown ? stderr : new Writable({ write: (_chunk, _encoding, done) => done() });
   const reader = createInterface({ input: stdin, output, terminal: true });
+  // Only now does the terminal no longer show by itself what is typed. A reader that shows draws its question, too.
+  if (!shown) stderr.write(question);
   try {
     const typed = reader.question(shown ? question : '', { signal: stopped });
     // Ctrl-D and Ctrl-C close the reader, and then the question is never answered.

@@ -89,12 +89,13 @@ export function plan(there: Inventory, wanted: Wanted, known: Known): Plan {
   else acts.push(joinFleet(host, ROOT, PLACES.config, join === 'again'));
 
   const units = changed.some((path) => path.startsWith(PLACES.units));
-  if (units) acts.push(reloadUnits());
+  if (units || there.reload) acts.push(reloadUnits());
   for (const unit of [AGENT_UNIT, ...wanted.units])
     want(there.units.get(unit)?.enabled ?? false, () => enableUnit(unit));
   const runs = there.units.get(AGENT_UNIT)?.active ?? false;
   const ofAgent = changed.some((path) => path === PLACES.config || path.endsWith(`/${AGENT_UNIT}`));
-  const anew = ofAgent || regrouped || join !== 'joined' || acts.some(({ kind }) => kind === 'program');
+  const anew =
+    there.stale || ofAgent || regrouped || join !== 'joined' || acts.some(({ kind }) => kind === 'program');
   want(runs && !anew, () => startAgent(runs ? 'restart' : 'start', AGENT_UNIT));
   want(runs && !anew && known.connected, () => waitConnected(host));
   for (const hook of profile.hooks) if (hook.when === 'after') acts.push(runHook(hook));
