@@ -100,7 +100,6 @@ export async function bundleAll(wanted: Wanted): Promise<void> {
         rmSync(work, { recursive: true, force: true });
       }
     }
-  writeFileSync(join(dist, 'SHA256SUMS'), await sumsOf(dist));
 }
 
 /** The same bytes for the same files, as a release is packed. */

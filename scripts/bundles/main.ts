@@ -1,12 +1,12 @@
 /** `./scripts/bundle`: its flags. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readKey } from '@fleet/cli/keyFiles.ts';
 import { reportFailure } from '@fleet/cli/print/error.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { bundleAll, bundlePrograms } from './bundle.ts';
+import { bundleAll, bundlePrograms, sumsOf } from './bundle.ts';
 import { ROOT } from './code.ts';
 import { PLATFORMS, type Platform } from './elf.ts';
 
@@ -31,6 +31,7 @@ async function main(): Promise<void> {
     key: key === undefined ? undefined : readKey(key),
     say: (line) => process.stdout.write(`${line.replace(dist, relative(process.cwd(), dist) || '.')}\n`),
   });
+  writeFileSync(`${dist}/SHA256SUMS`, await sumsOf(dist));
 }
 
 /** Undefined where what is bundled is not what was committed. */

@@ -8,7 +8,7 @@ import type { Manifest } from '@fleet/protocol/manifest.ts';
 import { OWN, type OwnService } from '@fleet/protocol/words.ts';
 import project from '../../package.json' with { type: 'json' };
 import type { Platform } from './elf.ts';
-import { NODE_VERSION } from './node.ts';
+import { NODE_FILES, NODE_VERSION } from './node.ts';
 
 export interface Program {
   service: OwnService;
@@ -17,6 +17,8 @@ export interface Program {
   platform: string;
   commit?: string | undefined;
   folder: string;
+  /** What of the folder, as globs; all of it without them. */
+  include?: string[];
 }
 
 /** Named by its content, which may change when fleet's version does not: 0.1.0-4f2a9c1b0d3e. */
@@ -30,7 +32,7 @@ export const agentProgram = (folder: string, commit?: string): Program => ({
 export const nodeProgram = (folder: string, platform: Platform): Program => ({
   service: OWN.node,
   version: () => `${NODE_VERSION}-${platform}`,
-  ...{ platform, folder },
+  ...{ platform, folder, include: Object.keys(NODE_FILES[platform]) },
 });
 
 /** What neither builds nor runs anything: whoever is at its agent's place is started anew by the agent itself. */
@@ -38,19 +40,14 @@ const sealedOf = (service: OwnService) => ({ service, run: { supervisor: 'agent'
 
 /** On the disk when this resolves. */
 export async function packProgram(program: Program, into: string): Promise<Manifest> {
-  const { service, platform, commit, folder } = program;
+  const { service, platform, commit, folder, include = ['**'] } = program;
   await mkdir(join(into, service), { recursive: true });
   const out = join(into, service, `packing-${platform}`);
   const packed = await pack({
     ...{ dir: folder, service, version: 'packing', platform, out, sealed: sealedOf(service) },
     source: { kind: 'git', ref: project.version, commit },
     // gzip: by hand, on hosts that have nothing yet.
-    ...{
-      root: '.',
-      include: ['bin/node', 'LICENSE*', '*.js', '*.mjs', '*.json'],
-      exclude: [],
-      compression: 'gzip',
-    },
+    ...{ root: '.', include, exclude: [], compression: 'gzip' },
   });
   const manifest = { ...packed, version: program.version(packed.identity) };
   const at = join(into, service, manifest.version);
