@@ -210,7 +210,7 @@ environments:
     services:
       segmenter:
         hosts: { environment: production, role: segmenter }
-        balancer: { name: front, backend: ${BACKEND} }
+        balancer: { name: front, backend: ${BACKEND}, address: "{label.address}:8080" }
         strategy: { drain: 2s, settle: 500ms, patience: 30s }
         values: { PORT: 8080 }
 ${profiles}`;
