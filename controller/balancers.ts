@@ -1,8 +1,9 @@
 /** The balancers of controller.yaml, and the servers that the embedded ones learn from the hosts that are known. */
 import type { Balancer } from '@fleet/balancers/balancer.ts';
 import { createBalancer } from '@fleet/balancers/kinds.ts';
+import { asFleetError } from '@fleet/protocol/errors.ts';
 import { type FleetConfig, fillTemplate, hostsOf } from './config/config.ts';
-import type { Hosts } from './store/hosts.ts';
+import type { HostRecord, Hosts } from './store/hosts.ts';
 
 export interface Balancers {
   of(name: string): Balancer;
@@ -17,12 +18,21 @@ interface ServerRoute {
   address: string;
 }
 
-export async function openBalancers(config: FleetConfig, hosts: Hosts, stateDir: string): Promise<Balancers> {
+type Warn = (about: { host: string; balancer: string }, message: string) => void;
+
+export async function openBalancers(
+  config: FleetConfig,
+  hosts: Hosts,
+  stateDir: string,
+  warn: Warn,
+): Promise<Balancers> {
   const routes = new Map<string, ServerRoute[]>();
   const opened = new Map<string, Balancer>();
   const refresh = async () => {
     const known = await hosts.list();
-    for (const name of Object.keys(config.balancers)) routes.set(name, routesOf(config, name, known));
+    // Any other kind has addresses in a configuration of its own.
+    for (const [name, { kind }] of Object.entries(config.balancers))
+      if (kind === 'embedded') routes.set(name, routesOf(config, name, known, warn));
   };
   await refresh();
   for (const [name, balancer] of Object.entries(config.balancers)) {
@@ -48,18 +58,23 @@ export async function openBalancers(config: FleetConfig, hosts: Hosts, stateDir:
 function routesOf(
   config: FleetConfig,
   name: string,
-  known: Awaited<ReturnType<Hosts['list']>>,
+  known: readonly HostRecord[],
+  warn: Warn,
 ): ServerRoute[] {
   return Object.values(config.environments).flatMap(({ services }) =>
     Object.values(services).flatMap((placement) => {
       const { balancer } = placement;
       if (balancer === undefined || balancer.name !== name || balancer.address === undefined) return [];
       const { backend, server, address } = balancer;
-      return hostsOf(placement, known).map((host) => ({
-        backend,
-        server: fillTemplate(server, host),
-        address: fillTemplate(address, host),
-      }));
+      return hostsOf(placement, known).flatMap((host) => {
+        try {
+          return [{ backend, server: fillTemplate(server, host), address: fillTemplate(address, host) }];
+        } catch (error) {
+          // One host without a label keeps none of the others from its place.
+          warn({ host: host.host, balancer: name }, asFleetError(error).message);
+          return [];
+        }
+      });
     }),
   );
 }

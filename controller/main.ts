@@ -101,7 +101,9 @@ async function runController(file: string): Promise<void> {
   const store = await createStore(join(config.data, 'fleet.sqlite'), broken, known);
   const signing = config.development ? null : openSigning(config.data, Date.now);
   if (signing) await signShelf(store, signing);
-  const balancers = await openBalancers(config, store.hosts, dir('balancers'));
+  const balancers = await openBalancers(config, store.hosts, dir('balancers'), (about, message) =>
+    log.warn(about, message),
+  );
 
   const parking = new AbortController();
   const turns = new Turns();

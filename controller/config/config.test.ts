@@ -101,7 +101,7 @@ t.test('lookups', async (t) => {
   t.match(await refusal(() => valuesFor(production, hosts[0]!)), {
     code: 'missing_variable',
     message: /web-10 has no label `port`, which the variable PORT/,
-    next: /agent.yaml on web-10/,
+    next: /fleet hosts remove web-10/,
   });
   t.equal(fillTemplate('{host}.lan:{label.port}', hosts[1]!), 'web-2.lan:7102');
   t.match(await refusal(() => fillTemplate('{label.port}', hosts[0]!)), { code: 'missing_variable' });

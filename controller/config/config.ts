@@ -210,7 +210,7 @@ function labelOf({ host, labels }: LabelledHost, label: string, wantedFor: strin
       'missing_variable',
       `${host} has no label \`${label}\`, which ${wantedFor} is taken from`,
       {
-        next: `Add it to agent.yaml on ${host} under \`labels\`, like \`${label}: …\`, and start the agent again.`,
+        next: `give it one with the profile or the join token that it joins by (fleet hosts remove ${host}, then again); in development, in its agent.yaml`,
         data: { host, label },
       },
     );

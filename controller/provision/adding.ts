@@ -105,7 +105,8 @@ async function addHost(root: Root, target: Target, on: Adding): Promise<FleetErr
   }
   const failure = await perform(acts, {
     ...{ root, shelf, target, tell: saying, signal: operator.stopped, sent: report.sent },
-    joining: joiningOf({ client, host, labels: profile.labels, url }),
+    // Where it was reached is where a balancer finds it, unless the profile knows better.
+    joining: joiningOf({ client, host, labels: { address: target.address, ...profile.labels }, url }),
     admitHook: (argv) => operator.admitHook(host, argv),
   });
   if (failure === undefined && puts(acts)) report.running = programs.agent.version;

@@ -211,7 +211,7 @@ environments:
       segmenter:
         hosts: { environment: production, role: segmenter }
         balancer: { name: front, backend: ${BACKEND}, address: "{label.address}:8080" }
-        strategy: { drain: 2s, settle: 500ms, patience: 30s }
+        strategy: { drain: 2s, settle: 500ms, patience: 20s }
         values: { PORT: 8080 }
 ${profiles}`;
 }

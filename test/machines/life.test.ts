@@ -3,6 +3,7 @@
  * and another loses its power; a fourth is added while users ask.
  */
 import { spawn } from 'node:child_process';
+import type { Status } from '@fleet/protocol/api/fleet.ts';
 import t from 'tap';
 import { startLoad } from '../../scripts/local/load.ts';
 import { waitUntil } from '../../scripts/local/program.ts';
@@ -51,22 +52,34 @@ t.test('a fleet on booted hosts', { skip: skipWithoutMachines(), timeout: 600_00
     const shown = watchServers();
     const deploying = start('deploy', 'segmenter', '--ref', 'next', '--serial');
     await deploying.says('hide      web1');
-    await deploying.says('restart   web1');
     await fleet.machine('web1').reboot();
-    await deploying.says('restart   web2');
+    await deploying.says('activate  web2');
     await fleet.machine('web2').cutPower();
     await fleet.machine('web2').boot();
     const { code, text } = await deploying.ended;
     t.equal(code, 0, text);
-    await waitUntil('all are visible', async () => (await visible()).length === 3, undefined, 120_000);
     t.same(await versions(), { web1: VERSIONS.second, web2: VERSIONS.second, web3: VERSIONS.second });
+    t.same(await visible(), THREE);
     shown.stop();
     for (const host of ['web1', 'web2'])
       t.ok(
         text.indexOf(`smoke     ${host}`) < text.indexOf(`unhide    ${host}`),
-        `${host} was shown after its smoke test`,
+        `${host}: smoke, then unhide`,
       );
     t.same(shown.hosts, THREE, 'each was shown once, in its turn');
+  });
+
+  await t.test('a power cut that lasts longer than a deployment waits', async (t) => {
+    const deploying = start('deploy', 'segmenter', '--ref', `v${VERSIONS.third}`, '--serial');
+    await deploying.says('hide      web3');
+    await fleet.machine('web3').cutPower();
+    const { code, text } = await deploying.ended;
+    t.equal(code, 1, text);
+    t.match(text, /^web3 +: .*unreachable=1/m);
+    t.same(await visible(), ['web1', 'web2']);
+    await fleet.machine('web3').boot();
+    await waitUntil('it is shown again', async () => (await visible()).length === 3, undefined, 120_000);
+    t.same(await versions(), { web1: VERSIONS.third, web2: VERSIONS.third, web3: VERSIONS.third });
   });
 
   await t.test('a fourth is added while users ask', async (t) => {
@@ -80,7 +93,7 @@ t.test('a fleet on booted hosts', { skip: skipWithoutMachines(), timeout: 600_00
     await waitUntil('more requests', () => load.sent > before + 400);
     await load.stop();
     t.equal(load.failed, 0, `${load.sent} requests: ${load.failures.join(', ')}`);
-    t.equal((await versions()).web4, VERSIONS.second);
+    t.equal((await versions()).web4, VERSIONS.third);
   });
 
   async function visible(): Promise<string[]> {
@@ -89,16 +102,11 @@ t.test('a fleet on booted hosts', { skip: skipWithoutMachines(), timeout: 600_00
       .map(({ name }) => name)
       .sort();
   }
-  async function versions(): Promise<Record<string, string>> {
-    const rows = JSON.parse((await fleet.well('hosts', '--json')).stdout) as Array<{
-      host: string;
-      services: Array<{ service: string; current: string }>;
-    }>;
+  /** By the agents' own reports, asked now. */
+  async function versions(): Promise<Record<string, string | null>> {
+    const { services } = JSON.parse((await fleet.well('status', '--json')).stdout) as Status;
     return Object.fromEntries(
-      rows.map(({ host, services }) => [
-        host,
-        services.find(({ service }) => service === 'segmenter')?.current ?? '',
-      ]),
+      services.flatMap(({ hosts }) => hosts.map(({ host, running }) => [host, running])),
     );
   }
   /** Hosts in the order in which HAProxy began to show them. */
