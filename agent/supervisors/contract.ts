@@ -1,8 +1,9 @@
 /** What every supervisor must do, whatever it does it with. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '@fleet/process/ending.ts';
 import { bootId, identify, lives, type ProcessIdentity } from '@fleet/process/proc.ts';
+import type { User } from '@fleet/process/user.ts';
 import type { Run } from '@fleet/protocol/service.ts';
 import type { Test } from 'tap';
 import { revive } from './revive.ts';
@@ -18,12 +19,20 @@ export interface Subject {
    * `fails`: prints "cannot work" and ends with exit status 4.
    */
   run(program: 'works' | 'stubborn' | 'fails'): Instance['run'];
+  /** Where it works, and as whom, where what it does it with is told that only once. */
+  place?: { directory: string; user: User };
+  /** Where it does not hear how a program ended. */
+  failure?: { code: string; message: RegExp; data: Record<string, unknown> };
+  /** What watches over it is gone, and so is the program. */
+  reboot?(home: string, program: ProcessIdentity): Promise<void>;
 }
 
-export function instanceIn<R extends Run>(dir: string, version: string, run: R): Instance<R> {
+export function instanceIn<R extends Run>(dir: string, version: string, run: R, user?: User): Instance<R> {
   const release = join(dir, version);
   mkdirSync(release, { recursive: true });
+  if (user) chownSync(release, user.uid, user.gid);
   return {
+    ...(user && { user }),
     service: 'sample',
     version,
     release,
@@ -56,6 +65,11 @@ export async function reboot(home: string, program: ProcessIdentity): Promise<vo
   if (shim && lives(shim)) process.kill(shim.pid, 'SIGKILL');
   process.kill(-program.pid, 'SIGKILL');
   await eventually(() => !lives(program), 20_000);
+  forgetBoot(home);
+}
+
+/** What was written down is of an earlier boot. */
+export function forgetBoot(home: string): void {
   for (const name of ['spec.json', 'state.json'])
     rewrite(join(home, name), (text) => text.replaceAll(bootId(), 'an earlier one'));
 }
@@ -64,12 +78,19 @@ export function rewrite(path: string, change: (text: string) => string): void {
   if (existsSync(path)) writeFileSync(path, change(readFileSync(path, 'utf8')));
 }
 
-export function checkSupervisor(t: Test, { supervisor, run }: Subject): void {
+const FAILURE = {
+  code: 'start_failed',
+  message: /sample 1\.0\.0.*exit status 4/,
+  data: { code: 4, output: { text: /cannot work\n/ } },
+};
+
+export function checkSupervisor(t: Test, subject: Subject): void {
+  const { supervisor, run, place, failure = FAILURE } = subject;
   function prepare(t: Test) {
     process.env.AGENTS_OWN = 'secret';
-    const dir = t.testdir();
+    const dir = place?.directory ?? t.testdir();
     const make = (version: string, program: Parameters<Subject['run']>[0] = 'works') =>
-      instanceIn(dir, version, run(program));
+      instanceIn(dir, version, run(program), place?.user);
     t.teardown(() => supervisor.stop(make('1.0.0')));
     return { make, home: join(dir, 'run') };
   }
@@ -118,11 +139,7 @@ export function checkSupervisor(t: Test, { supervisor, run }: Subject): void {
 
   t.test('what does not start says why, and leaves nothing', async (t) => {
     const { make, home } = prepare(t);
-    await t.rejects(supervisor.start(make('1.0.0', 'fails')), {
-      code: 'start_failed',
-      message: /sample 1\.0\.0.*exit status 4/,
-      data: { code: 4, output: { text: /cannot work\n/ } },
-    });
+    await t.rejects(supervisor.start(make('1.0.0', 'fails')), failure);
     t.equal(await supervisor.status(make('1.0.0')), 'stopped');
     t.equal(await running(home), undefined);
     t.equal(await wanted(home), undefined);
@@ -144,7 +161,7 @@ export function checkSupervisor(t: Test, { supervisor, run }: Subject): void {
     await supervisor.start(one);
     const first = await processOf(one);
     t.notOk(await revive(home));
-    await reboot(home, first);
+    await (subject.reboot ?? reboot)(home, first);
     t.ok(await revive(home));
     const second = await processOf(one);
     t.not(second.pid, first.pid);

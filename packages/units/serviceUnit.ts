@@ -58,6 +58,7 @@ TimeoutStopSec=1h
 User=${plain(user)}
 WorkingDirectory=${plain(join(root, service))}
 UMask=0022
+SyslogIdentifier=${plain(service)}
 
 # No rights that it does not begin with, and nothing of the machine's own to change.
 NoNewPrivileges=yes
