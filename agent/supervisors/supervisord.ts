@@ -112,7 +112,11 @@ async function stateOf({ home, run }: Instance<Supervisord>): Promise<ServiceSta
 /** Undefined where supervisord does not answer, or knows no such program. */
 async function ask(program: string): Promise<State | undefined> {
   const { output } = await act('status', program, ASKED_MS);
-  const [name, state] = output.text.trim().split(/\s+/);
+  return stateIn(output.text, program);
+}
+
+function stateIn(said: string, program: string): State | undefined {
+  const [name, state] = said.trim().split(/\s+/);
   return name === program && STATES.has(state as State) ? (state as State) : undefined;
 }
 const STATES: ReadonlySet<State> = new Set<State>([
@@ -127,7 +131,7 @@ function act(verb: (typeof PROGRAM_VERBS)[number], program: string, timeoutMs: n
 /** Throws `not_provisioned`. */
 async function requireProgram({ service, run }: Place<Supervisord>): Promise<void> {
   const { output } = await act('status', run.program, ASKED_MS);
-  if ((await ask(run.program)) !== undefined) return;
+  if (stateIn(output.text, run.program) !== undefined) return;
   throw new FleetError(
     'not_provisioned',
     `this host has no program ${run.program} of supervisord, which ${service} runs as, or no rule to ask for it: ${output.text.trim()}`,

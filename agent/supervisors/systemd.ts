@@ -29,6 +29,7 @@ type Systemd = RunOf<'systemd'>;
 const RECOVERED_MS = 10_000;
 /** What a stop may take beyond the grace of the program: systemd's own kill among it. */
 const STOP_MS = 90_000;
+const BOOT_MS = 30_000;
 /** One that starts is busy, and so is one that is about to fail; one that sleeps at so many looks in a row has come through. */
 const CALM_LOOKS = 3;
 const LOOK_EVERY_MS = 5;
@@ -71,8 +72,8 @@ export function unitFor({ service, run }: { service: string; run: Systemd }): st
 export async function reviveSystemd(home: string, spec: SystemdSpec): Promise<boolean> {
   if (spec.boot === bootId()) return false;
   const unit = unitFor(spec);
-  const found = await showUnit(unit);
-  const asleep = found?.state === 'inactive' || found?.state === 'failed';
+  const found = await answered(unit);
+  const asleep = found.state === 'inactive' || found.state === 'failed';
   if (asleep) {
     const { cursor } = await readJournal(unit, { lines: 1 });
     const how = await bringUp(unit, spec.run);
@@ -80,6 +81,20 @@ export async function reviveSystemd(home: string, spec: SystemdSpec): Promise<bo
   }
   await want(home, { ...spec, boot: bootId(), invocation: (await showUnit(unit))?.invocation });
   return asleep;
+}
+
+/** An agent that comes up with its host may be there before systemd takes questions. Throws `start_failed`. */
+async function answered(unit: string): Promise<Unit> {
+  const until = performance.now() + BOOT_MS;
+  for (;;) {
+    const found = await showUnit(unit);
+    if (found !== undefined) return found;
+    if (performance.now() >= until)
+      throw new FleetError('start_failed', `systemd does not say how ${unit} is`, {
+        next: `systemctl status ${unit} on the host`,
+      });
+    await sleep(BOOT_MS / 100);
+  }
 }
 
 /** First the wish, so that neither a boot nor a crash brings it back; then the unit. */

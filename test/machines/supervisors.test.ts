@@ -7,7 +7,16 @@ import t, { type Test } from 'tap';
 import { type Ran, waitUntil } from '../../scripts/local/program.ts';
 import { RealFleet } from '../../scripts/machines/realFleet.ts';
 import { skipWithoutMachines } from '../fixtures/machines.ts';
-import { asAgent, joinFleet, on, provide, put, ROOT, showCheckout } from '../fixtures/provisioned.ts';
+import {
+  asAgent,
+  CHECKOUT,
+  joinFleet,
+  on,
+  provide,
+  put,
+  ROOT,
+  showCheckout,
+} from '../fixtures/provisioned.ts';
 
 const SECRET = 'a-secret-of-the-web-service';
 /** Answers with what it is; prints a line at its start, and what it hears. */
@@ -65,6 +74,7 @@ const SERVICES: Record<string, object> = {
   team: { ...COMMON, run: { supervisor: 'systemd', unit: 'team.service', environment: ENVIRONMENT } },
   plain: {
     ...COMMON,
+    hooks: { before_start: { command: SH('test ! -e data/slow || exec sleep 1000') } },
     run: { supervisor: 'process', command: [NODE, 'server.js'], environment: ENVIRONMENT },
   },
   lone: { ...COMMON, run: { supervisor: 'systemd', command: [NODE, 'server.js'], environment: ENVIRONMENT } },
@@ -115,7 +125,11 @@ environments: { production: { services: ${each(placed)} } }
 
 async function scene(t: Test) {
   const fleet = await RealFleet.create({ hosts: ['h1'], inHaproxy: [], config: () => CONFIG });
-  t.teardown(() => fleet.remove());
+  t.teardown(async () => {
+    const journal = ['journalctl', '--no-pager', '-o', 'short-precise', '-n', '300'];
+    if (!t.passing()) t.comment(fleet.machines.get('h1')?.run(journal).stdout);
+    await fleet.remove();
+  });
   for (const service of Object.keys(SERVICES)) repository(join(fleet.dir, service), service);
   writeFileSync(join(fleet.dir, 'token'), SECRET, { mode: 0o600 });
   await fleet.boot('h1');
@@ -128,6 +142,11 @@ async function scene(t: Test) {
     services: ['web', 'told'],
     units: { 'team.service': TEAM },
     runAs: { web: 'web', told: 'told', team: 'team', plain: 'plain', lone: 'lone', own: 'self' },
+  });
+  await t.test('the contract of supervisors', async (t) => {
+    const { code, stdout } = h1.run(['env', '-C', CHECKOUT, NODE, 'agent/supervisors/systemd.fixture.ts']);
+    t.equal(code, 0) || t.comment(stdout);
+    on(h1, ['rm', '-r', `${ROOT}/sample`]);
   });
   await fleet.startController();
   const token = await fleet.well('token', 'create', '--host', 'h1', '--role', 'app', '--json');
@@ -185,7 +204,7 @@ t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 
     const journal = on(h1, ['cat', `${ROOT}/web/shared/data/journal`]);
     t.equal(journal, 'migrate 1.0.0\nbefore_start 1.0.0\nafter_start 1.0.0\n');
     const listed = (await fleet.well('logs', '--deployment', '1')).stdout;
-    const steps = [...listed.matchAll(/^ *(\d+) +(once|restart) /gm)].map(([, number]) => number!);
+    const steps = [...listed.matchAll(/^ *(\d+) .* (once|restart) +changed/gm)].map(([, number]) => number!);
     const said = await Promise.all(
       steps.map((step) => fleet.well('logs', '--deployment', '1', '--step', step)),
     );
@@ -246,6 +265,7 @@ t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 
       await waitUntil('the agent is back', connected);
       t.equal(ask('web')!.pid, pid);
       on(h1, ['systemctl', 'restart', 'fleet-web.service']);
+      await waitUntil('it answers again', () => ask('web') !== undefined);
       t.match(ask('web'), { version: '1.0.0' }, 'restarted by hand, it is what was started');
       await waitUntil('it runs', async () => /h1 +1\.0\.0 +running/.test(await status('web')));
     },
@@ -286,6 +306,22 @@ t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 
     await waitUntil('the agent is back', connected);
     await waitUntil('it runs again', async () => /h1 +1\.1\.0 +running/.test(await status('plain')));
     t.equal(on(h1, ['pgrep', '-c', '-u', 'plain', '-f', 'server.js']), '1\n', 'once');
+  });
+
+  await t.test('a hook of an agent that died is ended, whoever it belongs to', async (t) => {
+    on(h1, ['touch', `${ROOT}/plain/shared/data/slow`]);
+    const deploying = deploy('plain', '1.0.0');
+    const sleeps = () => h1.run(['pgrep', '-u', 'plain', 'sleep']).code === 0;
+    await waitUntil('the hook is at work', sleeps);
+    on(h1, ['systemctl', 'kill', '--kill-whom=main', '--signal=SIGKILL', AGENT_UNIT]);
+    await waitUntil('it is ended', () => !sleeps());
+    await waitUntil('it waits for a person', async () => /WAITING|waiting/.test(await status('plain')));
+    const [, id] = /deployment (\d+)/i.exec(await status('plain')) ?? [];
+    on(h1, ['rm', `${ROOT}/plain/shared/data/slow`]);
+    well(t, await fleet.run('retry', id ?? '', '-m', 'nothing was done yet'));
+    well(t, await deploying);
+    t.match(ask('plain'), { version: '1.0.0' });
+    well(t, await deploy('plain', '1.1.0'));
   });
 
   await t.test('what a host lacks is said before anything is touched', async (t) => {
@@ -365,13 +401,12 @@ t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 
     ] as const)
       t.match(ask(service), { version, user: service });
 
-    on(h1, ['systemctl', 'mask', '--now', '-q', AGENT_UNIT]);
+    on(h1, ['systemctl', 'disable', '--now', '-q', AGENT_UNIT]);
     await h1.cutPower();
     await h1.boot();
     await waitUntil('web answers', () => ask('web') !== undefined);
     t.match(ask('web'), { version: '1.1.0', token: SECRET }, 'without an agent');
-    on(h1, ['systemctl', 'unmask', '-q', AGENT_UNIT]);
-    on(h1, ['systemctl', 'start', '--no-block', AGENT_UNIT]);
+    on(h1, ['systemctl', 'enable', '--now', '-q', AGENT_UNIT]);
     await waitUntil('the agent is back', connected);
     t.match(await status('web'), /h1 +1\.1\.0 +running/);
   });
