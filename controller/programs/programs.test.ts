@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { appendFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +7,7 @@ import { join } from 'node:path';
 import { decodeManifest } from '@fleet/artifact/manifest.ts';
 import { type Client, createClient } from '@fleet/cli/client.ts';
 import { OWN, ownedServiceName } from '@fleet/protocol/words.ts';
-import { makeSigningKey } from '@fleet/trust/keys.ts';
+import { makeSigningKey, publicText } from '@fleet/trust/keys.ts';
 import { digestOf } from '@fleet/trust/release.ts';
 import { signStatement } from '@fleet/trust/signed.ts';
 import { pino } from 'pino';
@@ -78,7 +79,9 @@ t.test('where another machine signs, the signature comes in the folder', async (
   const key = makeSigningKey();
   const keys = new Keys();
   const { folder, store, start, warnings } = await scene(t, keys);
-  const signing = { sign: () => null, check: () => {} };
+  const data = join(folder, '../elsewhere');
+  keys.write(data, { level: 'L1b', keys: [publicText(key.publicKey)] });
+  const signing = openSigning(data, Date.now)!;
   const [unsigned] = await (await start({ signing })).list();
   t.equal(unsigned?.signed, null);
   await t.rejects((await start({ signing })).open(OWN.agent, AGENT_VERSION, 'signature'), {
@@ -93,8 +96,13 @@ t.test('where another machine signs, the signature comes in the folder', async (
     manifest,
     signedAt: 1,
   } as const;
+  const beside = join(folder, OWN.agent, `${AGENT_VERSION}.signature.json`);
+  writeFileSync(beside, JSON.stringify(signStatement(statement, makeSigningKey())));
+  await t.rejects((await start({ signing })).list(), { code: 'no_programs' });
+  t.match(warnings.splice(0), [/not signed by/], 'not by just anybody');
+
   const signed = signStatement(statement, key);
-  writeFileSync(join(folder, OWN.agent, `${AGENT_VERSION}.signature.json`), JSON.stringify(signed));
+  writeFileSync(beside, JSON.stringify(signed));
   const [later] = await (await start({ signing })).list();
   t.strictSame(later?.signed, signed, 'also of what was there unsigned');
   t.strictSame((await store.artifacts.byVersion(OWN.agent, AGENT_VERSION))?.signature, signed);
@@ -123,6 +131,18 @@ t.test('whoever asks for it gets every byte', async (t) => {
   const { artifactPath } = (await store.artifacts.byVersion(OWN.agent, AGENT_VERSION))!;
   rmSync(artifactPath);
   await t.rejects(fetched(client, 'artifact'), { code: 'no_programs', next: /start the controller again/ });
+});
+
+t.test('what breaks off is told as that', async (t) => {
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-length': 100 }).write('a little', () => response.destroy());
+  }).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const signal = AbortSignal.timeout(20_000);
+  const client = createClient({ controller: `http://127.0.0.1:${port}`, by: 'ann', signal });
+  await t.rejects(fetched(client, 'artifact'), { code: 'controller_unreachable' });
 });
 
 async function fetched(client: Client, part: 'manifest' | 'artifact' | 'signature'): Promise<Buffer> {

@@ -22,10 +22,10 @@ export class Keys {
   }
 
   /** `data`: a controller's data directory. */
-  write(data: string): void {
+  write(data: string, said: Parameters<Keys['trust']>[1] = {}): void {
     const file = (name: string) => join(data, 'trust', name);
     writeGuarded(file('root.pub'), publicText(this.root.publicKey));
     writeGuarded(file('release.key'), privatePem(this.release.privateKey));
-    writeGuarded(file('trust.json'), JSON.stringify(this.trust(1)));
+    writeGuarded(file('trust.json'), JSON.stringify(this.trust(1, said)));
   }
 }

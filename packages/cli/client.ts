@@ -38,7 +38,7 @@ export interface Client {
   call<N extends RouteName>(name: N, question: Question<N>): Promise<Reply<N>>;
   /** Sends what a route takes that takes no JSON. */
   upload(name: 'releases.push', content: Readable): Promise<Reply<'releases.push'>>;
-  /** Reads what a route gives that is no JSON; whoever reads it sees whether all of `size` came, and is what it should be. */
+  /** Begins to read what a route gives that is no JSON. Reading on throws `controller_unreachable` where it breaks off. */
   download(name: 'programs.fetch', question: Question<'programs.fetch'>): Promise<Download>;
   /** The event stream of one topic after an event's number. `signal` ends it. */
   openEvents(topic: string, after: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
@@ -115,6 +115,16 @@ export function createClient({
     );
   }
 
+  /** What breaks off in the middle is told like what never began. */
+  async function* whole(content: IncomingMessage): AsyncGenerator<Uint8Array> {
+    try {
+      yield* content;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw unanswered(base, error);
+    }
+  }
+
   return {
     controller: base,
     async call(name, question) {
@@ -145,7 +155,7 @@ export function createClient({
         { method, path: fillPath(path, params) },
         AbortSignal.any([signal, ends.signal]),
       ).finally(() => clearTimeout(late));
-      return { size: Number(content.headers['content-length']), content };
+      return { size: Number(content.headers['content-length']), content: whole(content) };
     },
     async openEvents(topic, after, ends) {
       const headers = { accept: 'text/event-stream', 'last-event-id': String(after) };
