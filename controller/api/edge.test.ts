@@ -187,6 +187,30 @@ t.test('each role may what stands beside the route, and no more', async (t) => {
   }
 });
 
+t.test('who deploys does not replace fleet itself', async (t) => {
+  const on = await scene(t);
+  const { store } = await on.fleet.controller();
+  const id = await store.deployments.begin({
+    ...{ kind: 'deploy', service: 'fleet-agent', environment: 'fleet', by: 'ann', why: null },
+    request: {},
+  });
+  const body = { service: 'fleet-agent', version: '0.1.0', to: '0.1.0' };
+  for (const role of ['deployer', 'approver', 'admin'] as const) {
+    const headers = bearer(await on.give(role));
+    for (const [path, asked] of [
+      ['/api/deployments', { ...body, to: undefined }],
+      ['/api/rollbacks', { ...body, version: undefined }],
+      [`/api/deployments/${id}/retry`, {}],
+    ] as const) {
+      const before = on.state();
+      const { json } = await ask(on.port, { method: 'POST', path, headers, body: asked });
+      if (role === 'admin') t.not(codeOf(json), 'forbidden', path);
+      else t.equal(codeOf(json), 'forbidden', `${role}: ${path}`);
+      t.equal(on.state(), before);
+    }
+  }
+});
+
 t.test('a scope reaches as far as it says', async (t) => {
   const scopes: Record<string, Partial<Scope>> = {
     'another service': { services: ELSEWHERE.services },
