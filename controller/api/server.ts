@@ -37,7 +37,6 @@ import { people } from './people.ts';
 import { profiles } from './profiles.ts';
 import { programs } from './programs.ts';
 import { isUnscoped, isWithinReach, mayFollow } from './reach.ts';
-import { rehearsals } from './rehearsals.ts';
 import { status } from './status.ts';
 import { trust } from './trust.ts';
 
@@ -142,7 +141,6 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
     ...status(served),
     ...hosts(served),
     ...doctor(served),
-    ...rehearsals(served),
     ...outAndIn(served),
     ...enrolment(served),
     ...profiles(served),
