@@ -71,6 +71,8 @@ export async function reach(target: Target, means: Means): Promise<Connection> {
   } finally {
     patience.end();
   }
+  // Small words go at once, and are not kept until more comes.
+  ssh.connection?.setNoDelay(true);
   return connectionOver(ssh, target);
 }
 
