@@ -58,6 +58,7 @@ function policyOf(config: FleetConfig, { labels, policy }: Profile): ProfileShow
         .sort()
         .map((service) => [service, named(policy.run_as, service) ?? userCalled(service)]),
     ),
+    upgrades: policy.upgrades,
     labels:
       policy.labels ?? Object.fromEntries(Object.entries(labels).map(([label, value]) => [label, [value]])),
   };

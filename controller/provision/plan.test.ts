@@ -22,7 +22,7 @@ const PROFILE: ProfileShown = {
     { name: 'first', command: ['true'], timeout: 1000, when: 'before' },
     { name: 'last', command: ['true'], timeout: 1000, when: 'after' },
   ],
-  policy: { services: ['api'], run_as: { api: 'app' }, labels: { role: ['web'] } },
+  policy: { services: ['api'], run_as: { api: 'app' }, labels: { role: ['web'] }, upgrades: true },
   services: [
     { service: 'api', environment: 'production', user: 'app', version: null, run: null },
     {
@@ -202,6 +202,17 @@ t.test('a newer agent that runs is left to the upgrade', async (t) => {
     kinds(there),
     [/hook/, /step/, /put fleet-agent 2/, /current of fleet-agent is 2/, /restart/, /connected/, /hook/],
     'one that cannot be started is not',
+  );
+});
+
+t.test('a host that takes no upgrade gets its agent here', async (t) => {
+  const there = whole();
+  there.programs.set('fleet-agent', { current: '1', whole: new Set(), runs: true });
+  const upgrades = { ...WANTED, profile: { ...PROFILE, policy: { ...PROFILE.policy, upgrades: false } } };
+  const acts = plan(there, upgrades, KNOWN).acts.map(({ says }) => says);
+  t.ok(
+    acts.includes('put fleet-agent 2 in place') && acts.includes('restart fleet-agent.service'),
+    acts.join('; '),
   );
 });
 

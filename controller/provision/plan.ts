@@ -101,11 +101,12 @@ export function plan(there: Inventory, wanted: Wanted, known: Known): Plan {
   for (const hook of profile.hooks) if (hook.when === 'after') acts.push(runHook(hook));
   return { acts, held, notes };
 
-  /** One that runs is left to `fleet agents upgrade`, whichever it is: deployments may be at work. */
+  /** One that runs is left to `fleet agents upgrade`, whichever it is: deployments may be at work. Unless this host takes none. */
   function program(files: ProgramFiles): void {
     const { service, version } = files;
     const found = there.programs.get(service);
-    if (found?.current !== undefined && found.current !== version && found.runs) {
+    const other = found?.current !== undefined && found.current !== version;
+    if (found !== undefined && other && found.runs && profile.policy.upgrades) {
       held += 2;
       notes.push(`has ${service} ${found.current}; fleet agents upgrade brings it to ${version}`);
       return;

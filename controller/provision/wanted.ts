@@ -140,6 +140,7 @@ function agentYaml({ profile, policy }: ProfileShown): string {
     `data: ${DATA}`,
     'policy:',
     `  services: ${JSON.stringify(policy.services)}`,
+    `  upgrades: ${policy.upgrades}`,
     ...section('run_as', mapping(policy.run_as)),
     ...section('labels', mapping(policy.labels)),
   ].join('\n')}\n`;

@@ -96,6 +96,12 @@ const policy = z.strictObject({
     .record(labelName, z.array(labelPattern).min(1))
     .optional()
     .describe('The values that a label of the host may have; without it, exactly those of the profile'),
+  upgrades: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether the controller may bring another agent and another Node; where not, `fleet hosts add` does, run again',
+    ),
 });
 
 export const profile = z.strictObject({

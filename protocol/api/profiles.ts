@@ -55,6 +55,7 @@ export const profileShown = z.strictObject({
     services: z.array(z.string()),
     run_as: z.record(z.string(), name),
     labels: z.record(z.string(), z.array(z.string())),
+    upgrades: z.boolean(),
   }),
   services: z.array(profileService),
   /** Where agents connect, at the address at which the controller is reached. */
