@@ -134,13 +134,13 @@ async function runController(file: string): Promise<void> {
         );
       await store.hosts.save(hello);
       await balancers.refresh();
-      catchUp.wake();
     },
     onGreeted: async (hello, ask) => {
       if (signing === null) return;
       for (const update of await updatesFor(hello, store, signing))
         await ask('trust.update', update, { timeoutMs: TRUST_MS });
     },
+    onConnected: () => catchUp.wake(),
     onGone: (host) => {
       deps.settledAt = realClock.now() + AGENTS_BACK_MS;
       store.hosts

@@ -43,6 +43,8 @@ export interface AgentsOptions {
   onHello(hello: Hello): Promise<void>;
   /** Awaited before the host counts as connected, when it answers already. What it throws is logged, and keeps nobody out. */
   onGreeted?(hello: Hello, ask: AgentSession['ask']): Promise<void>;
+  /** A host counts as connected from here on. */
+  onConnected?(host: string): void;
   /** A host that `onHello` has taken in is not connected any more. Not called by `close`. */
   onGone(host: string): void;
   /** See `openSession`. */
@@ -81,7 +83,7 @@ interface Connection {
 }
 
 export function createAgents(options: AgentsOptions): Agents {
-  const { server, path, identities, fleet, version, log, onHello, onGreeted, onGone } = options;
+  const { server, path, identities, fleet, version, log, onHello, onGreeted, onConnected, onGone } = options;
   const { heartbeatMs, helloMs = HELLO_MS } = options;
   /** Connections of agents that are known by their certificates, greeted or not. */
   const identified = new Map<AgentSession, Identity>();
@@ -201,6 +203,7 @@ export function createAgents(options: AgentsOptions): Agents {
     connection.connected = true;
     log.info({ host, agent }, 'agent connected');
     for (const waiter of waiting) if (waiter.host === host) waiter.resolve();
+    onConnected?.(host);
   }
 
   /** Frees the name, unless a newer session has it. */

@@ -57,7 +57,8 @@ export interface Due {
 export type Verdict =
   | { is: 'well'; wanted: string | null }
   | Due
-  | { is: 'behind'; wanted: string | null; why: string; next: string };
+  /** `away`: it is not there, and has another version: it may come back with that one. */
+  | { is: 'behind'; wanted: string | null; why: string; next: string; away?: boolean };
 
 /** How often it is tried again where it could not even begin, or the host was lost; the time between doubles. */
 const TRIES = 6;
@@ -73,15 +74,19 @@ export function judge(last: Last | undefined, all: readonly Member[], host: stri
   const target = targetOf(last, me, seen);
   const wrong = whatIsWrong(me, target?.version ?? null);
   if (wrong === null) return { is: 'well', wanted };
-  const behind = (why: string, next: string): Verdict => ({
-    is: 'behind',
+  const behind = (why: string, next: string) => ({
+    is: 'behind' as const,
     wanted,
     why: `${wrong}: ${why}`,
     next,
   });
   if (target === null)
     return behind('unknown' in seen ? seen.unknown : 'nobody knows where to', nextOf(last, me));
-  if (!me.connected) return behind('its agent is not connected', `fleet hosts show ${host}`);
+  if (!me.connected)
+    return {
+      ...behind('its agent is not connected', `fleet hosts show ${host}`),
+      away: me.current !== target.version && leftToPeople(last, me) === null,
+    };
   const left = leftToPeople(last, me);
   if (left !== null) return behind(left.why, left.next);
   const waits = tried(me, now);

@@ -89,6 +89,21 @@ t.test('a host back after two deployments, and what runs once does not run again
   t.strictSame(await catchUp(), [], 'nothing is left to do');
 });
 
+t.test('a host that died does not come back with what it had', async (t) => {
+  const { fleet, catchUp } = await scene(t);
+  fleet.agents.disconnect('c');
+  await fleet.deploy(NEW, { hosts: ['a', 'b'] });
+  await catchUp();
+  t.strictSame(fleet.balancer.visible(), ['a', 'b', 'c'], 'it serves users: only its agent is away');
+  fleet.balancer.down.add('c');
+  await catchUp();
+  fleet.balancer.down.delete('c');
+  t.strictSame(fleet.balancer.visible(), ['a', 'b'], 'it is up again, with the old version');
+  fleet.agents.connect('c');
+  t.strictSame(await catchUp(), [`fleet c ${NEW} succeeded`]);
+  t.strictSame(fleet.balancer.visible(), ['a', 'b', 'c']);
+});
+
 t.test('a host that is lost in the middle, and comes back after the deployment has ended', async (t) => {
   for (const [lost, others] of [
     ['a', OLD],
@@ -145,7 +160,7 @@ t.test(
     await fleet.deploy(NEW, { hosts: ['a', 'b'] });
     fleet.agents.connect('c');
     const held = Promise.withResolvers<void>();
-    fleet.agents.trouble('a', 'step.report', { kind: 'held', until: held.promise }, { times: 1 });
+    fleet.agents.trouble('a', 'release.offer', { kind: 'held', until: held.promise }, { times: 1 });
     const { deployer } = await fleet.controller();
     const id = await deployer.start({ service: SERVICE, version: OLD, hosts: ['a'], skipChecks: [] }, 'ann');
     t.match(await standing('c'), { state: 'catching_up', next: `fleet attach ${id}` });
