@@ -268,6 +268,7 @@ t.test('nobody can give or end more than they have', async (t) => {
   t.equal((await add(narrow, { name: 'ann', ...HERE })).status, 200);
   t.equal((await add(all, { name: 'bob', role: 'deployer' })).status, 200);
   t.equal(codeOf((await add(all, { name: 'bob' })).json), 'person_exists');
+  t.equal(codeOf((await add(all, { name: 'fleet' })).json), 'person_exists', 'who catches hosts up');
   const names = async (headers: Record<string, string>) =>
     ((await ask(on.port, { path: '/api/people', headers })).json as Array<{ name: string }>).map(
       (each) => each.name,

@@ -1,5 +1,6 @@
 import { mayAct, reaches } from '@fleet/protocol/access.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
+import { FLEET } from '../deploy/catchUp.ts';
 import { giveToken } from '../people/people.ts';
 import type { TokenRecord } from '../store/tokens.ts';
 import type { Handlers, Served } from './handlers.ts';
@@ -19,6 +20,10 @@ export function people({
       if (!mayAct(who.role, wanted.role) || !reaches(who, wanted))
         throw new FleetError('forbidden', `${who.name} can give no more than it has: ${describe(who)}`, {
           next: 'give a lower role or a narrower scope (--service, -e), or ask somebody who has more',
+        });
+      if (wanted.name === FLEET)
+        throw new FleetError('person_exists', `${FLEET} is what the history calls the controller itself`, {
+          next: 'take another name',
         });
       const expires = new Date(now() + ttl).toISOString();
       return { token: await giveToken(tokens, { ...wanted, expires, by: who.name }), expires };

@@ -48,18 +48,20 @@ export function defineIn(command: Command, cli: Cli): void {
     .action(async (host: string, options: Reporting & { wait: boolean }) => {
       const began = performance.now();
       const client = reachController(cli, options);
-      const reply = await client.call('hosts.in', { params: { host }, body: {} });
-      if (reply.turns.some(({ outcome }) => outcome === 'failed')) cli.exit = 1;
-      if (options.json) return cli.out.print(encodeJson(reply));
-      printTurns(cli.out, reply.turns);
-      if (options.wait) {
-        let worst = cli.exit;
-        for (const id of reply.deployments) {
-          await watchDeployment(cli, client, id, false);
-          if (worst === 0) worst = cli.exit;
-        }
-        cli.exit = worst;
+      const ask = () => client.call('hosts.in', { params: { host }, body: {} });
+      let reply = await ask();
+      if (options.json) cli.out.print(encodeJson(reply));
+      else printTurns(cli.out, reply.turns);
+      // One service after the other: whoever asks again begins the next.
+      for (let [id] = reply.deployments; id !== undefined && options.wait && !options.json; ) {
+        await watchDeployment(cli, client, id, false);
+        if (cli.exit !== 0) return;
+        reply = await ask();
+        [id] = reply.deployments;
+        if (id !== undefined) printTurns(cli.out, reply.turns);
       }
+      if (reply.turns.some(({ outcome }) => outcome === 'failed')) cli.exit = 1;
+      if (options.json) return;
       cli.out.print(`next: fleet hosts show ${host}`);
       printTurnsRecap(cli.out, { what: 'in', host, turns: reply.turns, ms: performance.now() - began });
     });
