@@ -211,7 +211,7 @@ t.test('status: what runs, what is visible, and why not', async (t) => {
       {
         service: 'segmenter',
         environment: 'production',
-        version: null,
+        version: OLD,
         running: null,
         hosts: [
           {
@@ -221,7 +221,14 @@ t.test('status: what runs, what is visible, and why not', async (t) => {
             balancer: 'hidden',
             note: /hidden by deployment 2, since/,
           },
-          { host: 'b', connected: false, state: 'unknown', balancer: 'visible', note: null },
+          {
+            host: 'b',
+            connected: false,
+            running: OLD,
+            state: 'unknown',
+            balancer: 'visible',
+            note: null,
+          },
           { host: 'c', connected: true, running: OLD, state: 'running', balancer: 'down' },
         ],
       },

@@ -22,6 +22,7 @@ export async function finish(course: Course): Promise<void> {
     course.hosts.map(async ({ host }) => {
       const report = await reportOf(course, host);
       await passing('controller.host_result', () => deps.store.deployments.saveReport(id, host, report));
+      if (report.known) await deps.store.hosts.reported(host, course.deployment.service, report.current);
     }),
   );
   if (deps.parking.aborted) throw new Parked();

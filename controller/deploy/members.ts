@@ -54,7 +54,7 @@ export async function membersOf(parts: Parts, placed: Placed, last: Last): Promi
     hosts.map(async (record): Promise<Member> => {
       const { host, since, letIn } = record;
       const point = points.find((found) => found.host === host);
-      const server = placed.balancer && fillTemplate(placed.balancer.server, record);
+      const server = serverOf(placed, record);
       return {
         host,
         since,
@@ -73,6 +73,15 @@ export async function membersOf(parts: Parts, placed: Placed, last: Last): Promi
       };
     }),
   );
+}
+
+/** A host without the label that its server is named by keeps no other from being judged. */
+function serverOf({ balancer }: Placed, host: HostRecord): string | undefined {
+  try {
+    return balancer && fillTemplate(balancer.server, host);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The hosts that a deployment was asked for by name. */

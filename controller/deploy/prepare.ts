@@ -70,14 +70,16 @@ function allOut(
   selected: readonly HostRecord[],
   out: readonly OutHost[],
 ): FleetError {
-  const told = out.filter(({ host }) => selected.some((each) => each.host === host)).map(sayOut);
+  const told = out
+    .filter(({ host }) => selected.some((each) => each.host === host))
+    .map((each) => `${each.host} is ${sayOut(each)}`);
   return new FleetError('no_hosts', `${service} in ${environment} has no host to go to: ${told.join('; ')}`, {
     next: `fleet hosts in ${selected[0]!.host}`,
   });
 }
 
-export function sayOut({ host, by, why, since }: OutHost): string {
-  return `${host} is out since ${since}, by ${by}: ${why}`;
+function sayOut({ by, why, since }: OutHost): string {
+  return `out since ${since}, by ${by}: ${why}`;
 }
 
 /** A rehearsal's host is deployed to where it is asked for by its whole name, and alone. */

@@ -57,7 +57,11 @@ export function recapOf(input: RecapInput): Recap {
     failure: deployment.failure,
     interruptions: [...input.interruptions],
     passedBy: [...input.passedBy],
-    before: [...new Set(input.hosts.flatMap(({ facts }) => facts.prior?.version ?? []))].sort(),
+    // Where one host catches up, a rollback of its environment is no way back for it.
+    before:
+      deployment.apart !== null
+        ? []
+        : [...new Set(input.hosts.flatMap(({ facts }) => facts.prior?.version ?? []))].sort(),
     exit: over ? exitOf(deployment, planned, green, before) : 1,
   };
 }

@@ -68,6 +68,25 @@ export class Hosts {
     }));
   }
 
+  /** What its agent has reported since it said hello. */
+  async reported(host: string, service: string, current: string | null): Promise<void> {
+    await this.#db.transaction().execute(async (trx) => {
+      const row = await trx
+        .selectFrom('hosts')
+        .select('services')
+        .where('host', '=', host)
+        .executeTakeFirst();
+      if (row === undefined) return;
+      const known = JSON.parse(row.services) as HostRecord['services'];
+      const before = known.find((each) => each.service === service);
+      if ((before?.current ?? null) === current) return;
+      const releases = new Set([...(current === null ? [] : [current]), ...(before?.releases ?? [])]);
+      const others = known.filter((each) => each.service !== service);
+      const services = JSON.stringify([...others, { service, current, releases: [...releases] }]);
+      await trx.updateTable('hosts').set({ services }).where('host', '=', host).execute();
+    });
+  }
+
   async seen(host: string): Promise<void> {
     await this.#db
       .updateTable('hosts')

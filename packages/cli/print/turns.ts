@@ -33,5 +33,5 @@ export function printTurnsRecap(
     rescued: 0,
     ignored: 0,
   };
-  channel.print(countLine(host, counts, colors));
+  channel.print(countLine(host, counts, colors).trimEnd());
 }

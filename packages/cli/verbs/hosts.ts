@@ -173,7 +173,7 @@ function placesOf({ places }: HostShown): string[][] {
         running ?? 'nothing runs',
         wanted !== null && wanted !== running ? `of ${wanted}` : '',
         balancer ?? '',
-        sessions ? `${sessions} sessions` : '',
+        sessions ? `${sessions} session${sessions === 1 ? '' : 's'}` : '',
       ]
         .filter(Boolean)
         .join(', '),

@@ -54,7 +54,8 @@ function printService(out: Channel, { service, environment, version, running, ho
     host.running ?? '-',
     host.connected ? host.state : 'unreachable',
     host.balancer ?? '',
-    oneLine(host.note ?? ''),
+    // Why it is out is said below.
+    host.standing?.state === 'out' ? '' : oneLine(host.note ?? ''),
   ]);
   for (const line of layOut(rows)) out.print(line);
   for (const { host, standing } of hosts) {

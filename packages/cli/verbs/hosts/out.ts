@@ -50,6 +50,7 @@ export function defineIn(command: Command, cli: Cli): void {
       const client = reachController(cli, options);
       const ask = () => client.call('hosts.in', { params: { host }, body: {} });
       let reply = await ask();
+      const turns = [...reply.turns];
       if (options.json) cli.out.print(encodeJson(reply));
       else printTurns(cli.out, reply.turns);
       // One service after the other: whoever asks again begins the next.
@@ -58,12 +59,14 @@ export function defineIn(command: Command, cli: Cli): void {
         if (cli.exit !== 0) return;
         reply = await ask();
         [id] = reply.deployments;
-        if (id !== undefined) printTurns(cli.out, reply.turns);
+        if (id === undefined) continue;
+        printTurns(cli.out, reply.turns);
+        for (const turn of reply.turns) if (turn.outcome === 'changed') turns.push(turn);
       }
       if (reply.turns.some(({ outcome }) => outcome === 'failed')) cli.exit = 1;
       if (options.json) return;
       cli.out.print(`next: fleet hosts show ${host}`);
-      printTurnsRecap(cli.out, { what: 'in', host, turns: reply.turns, ms: performance.now() - began });
+      printTurnsRecap(cli.out, { what: 'in', host, turns, ms: performance.now() - began });
     });
   addExamples(
     command,
