@@ -1,6 +1,6 @@
 /** Hooks of an agent that was killed in the middle of them. Their outcome is lost, and they must not run beside the next ones. */
 import { readFileSync } from 'node:fs';
-import { allPids } from '@fleet/process/proc.ts';
+import { allPids, userRuns } from '@fleet/process/proc.ts';
 import { killMarkedAs, needsSudo } from '@fleet/process/sudo.ts';
 import { findUser } from '@fleet/process/user.ts';
 
@@ -15,7 +15,8 @@ export async function endLeftovers(instance: string, users: Iterable<string>): P
   let ended = endOwn(instance);
   for (const name of new Set(users)) {
     const user = await findUser(name);
-    if (user && needsSudo(user)) ended += (await killMarkedAs(user, `${HOOK}=${instance}`)) ?? 0;
+    if (user && needsSudo(user) && userRuns(user.uid))
+      ended += (await killMarkedAs(user, `${HOOK}=${instance}`)) ?? 0;
   }
   return ended;
 }

@@ -1,7 +1,7 @@
 /** Ending what was started: the whole group first, then whoever left it. */
 import { readFileSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { allPids, signalGroup } from './proc.ts';
+import { allPids, signalGroup, userRuns } from './proc.ts';
 import { killMarkedAs, needsSudo, signalGroupAs } from './sudo.ts';
 import type { User } from './user.ts';
 
@@ -53,11 +53,12 @@ export const MARKER = 'FLEET_RUN';
 
 /**
  * Kills whatever carries this mark, again until nothing does: what is killed may just have started another. `user`: to whom it
- * belongs, if not to this process's own.
+ * belongs, if not to this process's own; `since`: nothing of it is older, in ticks after the boot.
  */
-export async function killMarked(mark: string, user?: User): Promise<boolean> {
+export async function killMarked(mark: string, user?: User, since = 0): Promise<boolean> {
   const entry = entryOf(mark);
-  const others = user === undefined || !needsSudo(user) || (await killMarkedAs(user, entry)) !== undefined;
+  const beyond = user !== undefined && needsSudo(user) && userRuns(user.uid, since);
+  const others = !beyond || (await killMarkedAs(user, entry)) !== undefined;
   const until = performance.now() + KILLED_MS;
   for (;;) {
     const found = await findMarked(mark);

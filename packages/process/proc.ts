@@ -2,7 +2,7 @@
  * Processes as /proc knows them. A pid alone names nobody for long: pids are given out again, and all of them after a
  * reboot. A pid with its start time and the boot it was started in is one process and no other.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 
 export interface ProcessIdentity {
   pid: number;
@@ -76,4 +76,16 @@ export function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean 
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
+}
+
+/** Whether anything of this user runs that was started at `since`, in ticks after the boot, or later. */
+export function userRuns(uid: number, since = 0): boolean {
+  return allPids().some((pid) => {
+    const stat = statOf(pid);
+    return stat !== undefined && stat.start >= since && !hasEnded(stat) && ownerOf(pid) === uid;
+  });
+}
+
+function ownerOf(pid: number): number | undefined {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
 }

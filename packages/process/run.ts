@@ -113,8 +113,13 @@ async function untilEnd(
 }
 
 /** The group's number cannot have been given to others: its leader has ended only just now. */
-async function endLeftovers({ pid }: Started, mark: string, reason: Ended['reason'], program: Program) {
+async function endLeftovers(
+  { pid, start }: Started,
+  mark: string,
+  reason: Ended['reason'],
+  program: Program,
+) {
   if (program.leavesDaemons && reason === 'exited') return;
   if (signalGroup(pid, 0)) await tellGroup(pid, 'SIGKILL', program.user);
-  await killMarked(mark, program.user);
+  await killMarked(mark, program.user, start);
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { MARKER } from './ending.ts';
 import type { Pipe } from './pipe.ts';
+import { statOf } from './proc.ts';
 import { launchAs, type User } from './user.ts';
 
 export interface Exit {
@@ -13,6 +14,8 @@ export interface Exit {
 export interface Started {
   /** Also the group's number. */
   pid: number;
+  /** Ticks after the boot. */
+  start: number;
   exited: Promise<Exit>;
 }
 
@@ -50,7 +53,7 @@ export async function spawnProgram(
   );
   return new Promise((resolve) => {
     child.on('error', (error) => resolve({ problem: problemOf(error, program, cwd) }));
-    child.once('spawn', () => resolve({ pid: child.pid!, exited }));
+    child.once('spawn', () => resolve({ pid: child.pid!, start: statOf(child.pid!)?.start ?? 0, exited }));
   });
 }
 
