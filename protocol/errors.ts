@@ -192,6 +192,12 @@ export const CODES = {
     means: 'the controller was restored from a backup that was made during the deployment',
   },
   install_failed: { http: 500, exit: 1, means: 'the controller could not be put on this machine' },
+  borrow_failed: {
+    http: 500,
+    exit: 1,
+    means: 'the command that lends machines for rehearsals failed',
+  },
+  rehearsal_failed: { http: 500, exit: 1, means: 'a rehearsal found something that does not work' },
   bad_backup: { http: 422, exit: 1, means: 'the folder is no backup, or not as it was written' },
   internal: { http: 500, exit: 1, means: 'a fault in fleet itself' },
 } as const satisfies Record<string, { http: number; exit: number; means: string }>;

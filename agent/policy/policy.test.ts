@@ -120,3 +120,15 @@ t.test('labels', async (t) => {
     next: /`labels: \{ environment: \["stag\*", "production"\] \}`/,
   });
 });
+
+t.test('the agent itself may be replaced, unless the host says no', async (t) => {
+  const strict = { services: ['web'], run_as: { web: 'nobody' } };
+  for (const own of ['fleet-agent', 'fleet-node']) {
+    await policyOf(strict).admit(own);
+    await t.rejects(policyOf({ ...strict, upgrades: false }).admit(own), {
+      code: 'policy_refused',
+      message: /web-1 does not let its agent be replaced/,
+      next: /`upgrades: true` below `policy`/,
+    });
+  }
+});

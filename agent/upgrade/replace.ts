@@ -28,7 +28,11 @@ export async function replaceOwn(
   entry: Entry,
 ): Promise<Reply<AgentMethods, 'step.restart'>> {
   const { own } = host;
-  if (own.versions[service] === version) return done(own, service);
+  if (own.versions[service] === version) {
+    // Null where nobody had to leave for it.
+    const left = await entry.part<Left | null>('leave', { repeatable: true }, async () => null);
+    return done(own, service, left && host.now() - left.at);
+  }
   requireUnit(host);
   const wanted: Versions = { ...own.versions, [service]: version };
   const left = await entry.part<Left>('leave', { repeatable: true }, async () => {
@@ -52,9 +56,15 @@ export function requireUnit({ own, name }: Pick<Host, 'own' | 'name'>): void {
   );
 }
 
-function done({ versions }: Own, service: OwnService): Reply<AgentMethods, 'step.restart'> {
+/** `ms`: from its predecessor's leave. */
+function done(
+  { versions }: Own,
+  service: OwnService,
+  ms: number | null,
+): Reply<AgentMethods, 'step.restart'> {
   const text = `${service} ${versions[service]} runs\n`;
-  return { changed: true, output: { text, dropped: 0 }, stopMs: 0, startMs: 0 };
+  // Clocks may be set in between.
+  return { changed: ms !== null, output: { text, dropped: 0 }, stopMs: 0, startMs: Math.max(0, ms ?? 0) };
 }
 
 async function requireCurrent({ root, disk }: Host, service: OwnService, version: string): Promise<void> {
@@ -75,7 +85,7 @@ async function cameBack({ own, name }: Host, service: OwnService, wanted: Versio
   return new FleetError(
     'start_failed',
     `${service} ${wanted[service]} ${await whatBecame(own, await own.notes.failed(wanted))}; ${former} is back`,
-    { next: `fleet logs ${OWN.agent} --host ${name} has all that it printed`, data: { output } },
+    { next: `fleet logs ${OWN.agent} --host ${name}`, data: { output } },
   );
 }
 

@@ -133,6 +133,7 @@ t.test('a release is ready when its hello was answered, and the command is done 
   t.equal(machine.note('proven'), '2.0.0 24\n');
   t.equal(machine.note('tried'), undefined);
   t.match(await second.restart('2.0.0'), { changed: true });
+  t.ok((await second.restart('2.0.0')).startMs >= 0);
   t.equal(second.hasLeft(), false, 'and nothing is done twice');
   await second.own.greeted();
   t.same(second.told, ['READY=1'], 'said once, however often the link comes back');

@@ -47,6 +47,8 @@ export const KEYS = new Keys();
 /** What is made for one controller, and so filled in when there is one: proofs for a token, signatures of what it has. */
 export const joining = { keys: makeTlsKey(), token: '', tokenId: '0'.repeat(16), signed: [] as unknown[] };
 
+const REHEARSED = { succeeded: true, phases: [], facts: null, findings: [], services: [] };
+
 /** One good call of each route, and one of something that there is not. A route that is not here does not compile. */
 export const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: Omit<Asked, 'method'> }> = {
   'status.show': { good: { path: '/api/status?service=segmenter' } },
@@ -184,6 +186,15 @@ export const CALLS: Record<RouteName, { good: Omit<Asked, 'method'>; unknown?: O
   'programs.fetch': {
     good: { path: `/api/programs/fleet-agent/${AGENT_VERSION}/manifest` },
     unknown: { path: '/api/programs/fleet-agent/9.9.9/manifest' },
+  },
+  'rehearsals.begin': {
+    good: { path: '/api/rehearsals', body: { profile: 'web', host: 'rehearsal-web' } },
+  },
+  'rehearsals.list': { good: { path: '/api/rehearsals?profile=web' } },
+  'rehearsals.show': { good: { path: '/api/rehearsals/1' }, unknown: { path: '/api/rehearsals/999' } },
+  'rehearsals.end': {
+    good: { path: '/api/rehearsals/1/end', body: REHEARSED },
+    unknown: { path: '/api/rehearsals/999/end', body: REHEARSED },
   },
   'backups.start': {
     good: {

@@ -66,6 +66,10 @@ const REACHED: Record<
   'signatures.add': 'service',
   'programs.list': 'whole',
   'programs.fetch': 'whole',
+  'rehearsals.begin': 'whole',
+  'rehearsals.end': 'whole',
+  'rehearsals.list': 'whole',
+  'rehearsals.show': 'whole',
   'backups.start': 'whole',
   'backups.show': 'whole',
   'people.me': 'own',
@@ -184,6 +188,30 @@ t.test('each role may what stands beside the route, and no more', async (t) => {
     const pages = [EVENTS.path, `${DOCS.path}/json`];
     t.equal((await ask(on.port, { path: pages[1]!, headers: bearer(token) })).status, 200);
     t.equal((await ask(on.port, { path: '/nothing', headers: bearer(token) })).status, 404);
+  }
+});
+
+t.test('who deploys does not replace fleet itself', async (t) => {
+  const on = await scene(t);
+  const { store } = await on.fleet.controller();
+  const id = await store.deployments.begin({
+    ...{ kind: 'deploy', service: 'fleet-agent', environment: 'fleet', by: 'ann', why: null },
+    request: {},
+  });
+  const body = { service: 'fleet-agent', version: '0.1.0', to: '0.1.0' };
+  for (const role of ['deployer', 'approver', 'admin'] as const) {
+    const headers = bearer(await on.give(role));
+    for (const [path, asked] of [
+      ['/api/deployments', { ...body, to: undefined }],
+      ['/api/rollbacks', { ...body, version: undefined }],
+      [`/api/deployments/${id}/retry`, {}],
+    ] as const) {
+      const before = on.state();
+      const { json } = await ask(on.port, { method: 'POST', path, headers, body: asked });
+      if (role === 'admin') t.not(codeOf(json), 'forbidden', path);
+      else t.equal(codeOf(json), 'forbidden', `${role}: ${path}`);
+      t.equal(on.state(), before);
+    }
   }
 });
 

@@ -95,6 +95,10 @@ const REACHES: { [N in RouteName]: Reach<N> } = {
   // It goes onto every host.
   'programs.list': wholeFleet,
   'programs.fetch': wholeFleet,
+  'rehearsals.begin': wholeFleet,
+  'rehearsals.end': wholeFleet,
+  'rehearsals.list': wholeFleet,
+  'rehearsals.show': wholeFleet,
   'backups.start': wholeFleet,
   'backups.show': wholeFleet,
   'people.me': everybody,
@@ -156,6 +160,7 @@ export async function mayFollow(
 ): Promise<boolean> {
   const [kind, id] = topic.split('/');
   if (kind === 'deployment') return isIn(who, await store.deployments.get(Number(id)));
+  if (kind === 'rehearsal') return isUnscoped(who);
   const { service } = await store.builds.get(Number(id));
   return isIn(who, { service, environment: null });
 }

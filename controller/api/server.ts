@@ -37,6 +37,7 @@ import { people } from './people.ts';
 import { profiles } from './profiles.ts';
 import { programs } from './programs.ts';
 import { isUnscoped, isWithinReach, mayFollow } from './reach.ts';
+import { rehearsals } from './rehearsals.ts';
 import { status } from './status.ts';
 import { trust } from './trust.ts';
 
@@ -141,6 +142,7 @@ function addRoutes(app: FastifyInstance, served: Served, edge: Edge): void {
     ...status(served),
     ...hosts(served),
     ...doctor(served),
+    ...rehearsals(served),
     ...outAndIn(served),
     ...enrolment(served),
     ...profiles(served),

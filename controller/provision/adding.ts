@@ -4,7 +4,7 @@ import type { Client } from '@fleet/cli/client.ts';
 import { loginOf, reachController } from '@fleet/cli/reach.ts';
 import type { ProfileShown } from '@fleet/protocol/api/profiles.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { OWN } from '@fleet/protocol/words.ts';
+import { type Labels, OWN } from '@fleet/protocol/words.ts';
 import { keyIdOf } from '@fleet/trust/keys.ts';
 import type { Act } from './acts.ts';
 import type { Target } from './connection.ts';
@@ -22,8 +22,13 @@ import type { Report, Saying } from './tell.ts';
 import { questionsOf, wantedOf } from './wanted.ts';
 import type { Work } from './work.ts';
 
-/** Throws `bad_request`, `unknown_profile`, and whatever else keeps every host from being added. */
-export async function adding(flags: Flags, operator: Operator, dir: string): Promise<Work> {
+/** `more`: labels besides the profile's. Throws `bad_request`, `unknown_profile`, and whatever else keeps every host from being added. */
+export async function adding(
+  flags: Flags,
+  operator: Operator,
+  dir: string,
+  more: Labels = {},
+): Promise<Work> {
   // Also when it is stopped: what a host that is at work leaves has to be taken back.
   const stopped = new AbortController().signal;
   const client = reachController({ environment: process.env, stopped }, flags);
@@ -52,6 +57,7 @@ export async function adding(flags: Flags, operator: Operator, dir: string): Pro
           ca: login.ca,
           profile,
           url,
+          labels: { ...profile.labels, ...more },
           aheadMs,
           shelf,
           operator,
@@ -70,6 +76,8 @@ interface Adding {
   /** The authority's certificate, PEM. */
   ca: string;
   profile: ProfileShown;
+  /** That it gets with its token. */
+  labels: Labels;
   /** The controller, as hosts reach it. */
   url: string;
   /** Milliseconds that the controller's clock is ahead of this machine's. */
@@ -106,7 +114,7 @@ async function addHost(root: Root, target: Target, on: Adding): Promise<FleetErr
   const failure = await perform(acts, {
     ...{ root, shelf, target, tell: saying, signal: operator.stopped, sent: report.sent },
     // Where it was reached is where a balancer finds it, unless the profile knows better.
-    joining: joiningOf({ client, host, labels: { address: target.address, ...profile.labels }, url }),
+    joining: joiningOf({ client, host, labels: { address: target.address, ...on.labels }, url }),
     admitHook: (argv) => operator.admitHook(host, argv),
   });
   if (failure === undefined && puts(acts)) report.running = programs.agent.version;

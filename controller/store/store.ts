@@ -15,6 +15,7 @@ import { JoinTokens } from './joinTokens.ts';
 import { Locks } from './locks.ts';
 import { type OpenedStore, openStore } from './open.ts';
 import { OutHosts } from './outHosts.ts';
+import { Rehearsals } from './rehearsals.ts';
 import { RollbackPoints } from './rollbackPoints.ts';
 import { Steps } from './steps.ts';
 import { Tokens } from './tokens.ts';
@@ -33,6 +34,7 @@ export interface Store extends Omit<OpenedStore, 'db'> {
   joinTokens: JoinTokens;
   locks: Locks;
   outHosts: OutHosts;
+  rehearsals: Rehearsals;
   rollbackPoints: RollbackPoints;
   steps: Steps;
   tokens: Tokens;
@@ -70,6 +72,7 @@ export async function createStore(
     joinTokens: new JoinTokens(db),
     locks: new Locks(db),
     outHosts: new OutHosts(db),
+    rehearsals: new Rehearsals(db, events),
     rollbackPoints: new RollbackPoints(db),
     steps: new Steps(db, events),
     tokens: new Tokens(db),

@@ -27,6 +27,16 @@ export interface Tables {
     since: string;
     let_in: string | null;
   };
+  rehearsals: {
+    id: Generated<number>;
+    profile: string;
+    host: string;
+    by: string;
+    started_at: string;
+    ended_at: string | null;
+    succeeded: number | null;
+    report: string | null;
+  };
   out_hosts: { host: string; by: string; why: string; since: string };
   artifacts: {
     service: string;

@@ -102,6 +102,11 @@ export const VERBS: Record<string, VerbEntry[]> = {
     { name: 'history', summary: 'deployments, newest first', load: () => import('./verbs/history.ts') },
     { name: 'recap', summary: 'the recap of a deployment', load: () => import('./verbs/recap.ts') },
     {
+      name: 'rehearsals',
+      summary: 'profiles that were tried from nothing, newest first',
+      load: () => import('./verbs/rehearsals.ts'),
+    },
+    {
       name: 'logs',
       summary: 'what a service, or a step of a deployment, printed',
       load: () => import('./verbs/logs.ts'),
@@ -132,6 +137,7 @@ export const VERBS: Record<string, VerbEntry[]> = {
       summary: 'copy database and artifacts into a folder, at any time',
       load: () => import('./verbs/backup.ts'),
     },
+    { name: 'rehearse', summary: 'try a profile from nothing on a borrowed machine' },
     { name: 'restore', summary: 'bring a backup back, with no controller running' },
   ],
 };

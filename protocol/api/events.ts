@@ -64,13 +64,21 @@ export const event = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('note'), host: hostName.nullable(), text: z.string() }),
   z.strictObject({ type: z.literal('deployment.ended'), recap }),
+  z.strictObject({
+    type: z.literal('rehearsal.ended'),
+    profile: z.string(),
+    host: hostName,
+    succeeded: z.boolean(),
+    /** What failed first. */
+    why: z.string().nullable(),
+  }),
 ]);
 export type FleetEvent = z.infer<typeof event>;
 /** As it comes over the stream: the SSE `id` is the event's number, `data` is this. */
 export const envelope = z.strictObject({
   id: z.int().nullable(),
   at: z.string(),
-  /** `deployment/42` or `build/7`. */
+  /** `deployment/42`, `build/7` or `rehearsal/3`. */
   topic: z.string(),
   event,
 });
@@ -80,7 +88,7 @@ export const stream = {
   query: z.strictObject({
     topic: z
       .string()
-      .regex(/^(deployment|build)\/\d+$/)
+      .regex(/^(deployment|build|rehearsal)\/\d+$/)
       .optional(),
     after: z.coerce.number().int().min(0).optional(),
   }),

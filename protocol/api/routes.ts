@@ -12,6 +12,7 @@ import * as fleet from './fleet.ts';
 import * as people from './people.ts';
 import * as profiles from './profiles.ts';
 import * as programs from './programs.ts';
+import * as rehearsals from './rehearsals.ts';
 import * as trust from './trust.ts';
 
 export interface Route {
@@ -328,6 +329,34 @@ export const ROUTES = {
     path: '/api/programs/:service/:version/:part',
     summary: 'A file of one of fleet’s own programs, to put it on a host',
     ...programs.fetch,
+  },
+  'rehearsals.begin': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/rehearsals',
+    summary: 'Write down that a profile is tried on a borrowed machine',
+    ...rehearsals.begin,
+  },
+  'rehearsals.end': {
+    access: 'admin',
+    method: 'POST',
+    path: '/api/rehearsals/:id/end',
+    summary: 'Keep what came of a rehearsal, and tell it',
+    ...rehearsals.end,
+  },
+  'rehearsals.list': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/rehearsals',
+    summary: 'Rehearsals, newest first',
+    ...rehearsals.list,
+  },
+  'rehearsals.show': {
+    access: 'viewer',
+    method: 'GET',
+    path: '/api/rehearsals/:id',
+    summary: 'One rehearsal: times, packages, what was not well',
+    ...rehearsals.show,
   },
   'backups.start': {
     access: 'admin',

@@ -3,17 +3,17 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writ
 import { basename, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { waitUntil } from '../../scripts/local/program.ts';
-import type { Ran } from '../../scripts/machines/machine.ts';
+import type { Machine, Ran } from '../../scripts/machines/machine.ts';
 import { RealFleet } from '../../scripts/machines/realFleet.ts';
-import { install, ROOT, well } from '../fixtures/installed.ts';
 import { skipWithoutMachines } from '../fixtures/machines.ts';
 import { type Broken, Programs } from '../fixtures/programs.ts';
 
 const AGENT = { first: '0.1.0-first', second: '0.1.0-second', third: '0.1.0-third' } as const;
 const NODE = { first: '24.21.0-a', second: '24.21.0-b' } as const;
 const HOSTS = ['web1', 'web2'];
+const ROOT = '/srv/fleet';
 
-/** What a fleet's own service is not: the most delicate kind, a child of the agent, in the agent's own cgroup. */
+/** The most delicate kind of service: below the agent, in its own cgroup. */
 const TICKER = `service: ticker
 run:
   supervisor: process
@@ -22,6 +22,8 @@ hooks:
   before_start: { command: [/bin/sh, -c, "while test -e /var/tmp/wait; do sleep 0.05; done"], repeatable: true }
 `;
 const CONFIG = `programs: ./programs
+profiles:
+  plain: { labels: { environment: production } }
 services:
   ticker: { source: { directory: ./ticker } }
 environments:
@@ -44,14 +46,14 @@ t.test('agents are upgraded', { skip: skipWithoutMachines(), ...MINUTES }, async
   mkdirSync(join(fleet.dir, 'ticker'));
   writeFileSync(join(fleet.dir, 'ticker/fleet.yaml'), TICKER);
 
+  // All of them are on the shelf from here on.
   await Promise.all([fleet.boot(...HOSTS), fleet.startController()]);
-  for (const name of HOSTS)
-    await install(fleet, name, {
-      programs: programs.folder,
-      versions: { 'fleet-agent': AGENT.first, 'fleet-node': NODE.first },
-      policy: { services: ['ticker'], run_as: { ticker: 'self' } },
-      labels: { environment: 'production' },
-    });
+  only(AGENT.first, NODE.first);
+  await fleet.controller!.stop();
+  await fleet.startController();
+  const named = HOSTS.map((name) => `${name}=${fleet.addressOf(name)}`);
+  const ssh = ['--key', fleet.sshKey, '--known-hosts', fleet.knownHosts];
+  await fleet.well('hosts', 'add', '-p', 'plain', ...named, '-P', ...ssh);
   await waitUntil('both have proven themselves', () =>
     HOSTS.every((name) => proven(name) === `${AGENT.first} ${NODE.first}`),
   );
@@ -150,6 +152,9 @@ t.test('agents are upgraded', { skip: skipWithoutMachines(), ...MINUTES }, async
     const ran = await deploying;
     t.equal(ran.code, 0, ran.stdout + ran.stderr);
     for (const name of HOSTS) t.equal(proven(name), `${AGENT.third} ${NODE.second}`);
+    const back = await fleet.well('rollback', 'fleet-agent');
+    t.match(back.stdout, `rolling back fleet-agent to ${AGENT.second} in fleet: web1, web2`);
+    for (const name of HOSTS) t.equal(proven(name), `${AGENT.second} ${NODE.second}`);
     untouched(t);
   });
 
@@ -240,3 +245,10 @@ t.test('agents are upgraded', { skip: skipWithoutMachines(), ...MINUTES }, async
     });
   }
 });
+
+/** What it printed. Throws where it does not end well. */
+function well(machine: Machine, ...argv: string[]): string {
+  const { code, stdout, stderr } = machine.run(argv);
+  if (code === 0) return stdout;
+  throw new Error(`${machine.name}: ${argv.join(' ')} ended with ${code}: ${stdout}${stderr}`);
+}

@@ -11,6 +11,7 @@ const PROGRAMS = {
   controller: { load: () => import('@fleet/controller/main.ts'), daemon: true },
   agent: { load: () => import('@fleet/agent/main.ts'), daemon: true },
   init: { load: () => import('@fleet/controller/init.ts') },
+  rehearse: { load: () => import('@fleet/controller/rehearse/main.ts') },
   restore: { load: () => import('@fleet/controller/restore.ts') },
 };
 /** `fleet hosts add` speaks SSH, which no other verb has to load. */
