@@ -40,7 +40,9 @@ export async function lookAtController(
     ),
   ]);
   const date = own.date ?? people.date;
-  return [people.finding, own.finding, ...(date === undefined ? [] : [clock(date)])];
+  // Over the link the controller has asked the time itself, and more finely.
+  const asked = from === 'link' || date === undefined;
+  return [people.finding, own.finding, ...(asked ? [] : [clock(date)])];
 }
 
 const UPGRADE = {

@@ -10,6 +10,8 @@ import { z } from 'zod';
 import { knownAs } from '../provision/knownHosts.ts';
 
 const OUTPUT = 8 * 1024;
+/** To take back itself what it has begun. */
+const GRACE_MS = 30_000;
 
 /** What `up` prints: JSON, or KEY=VALUE lines. */
 const printed = z
@@ -122,13 +124,18 @@ async function run(
     tell(line);
   });
   let why = '';
-  const end = (reason: string) => {
-    why ||= reason;
+  let killing: NodeJS.Timeout | undefined;
+  const signalAll = (how: NodeJS.Signals) => {
     try {
-      process.kill(-child.pid!, 'SIGTERM');
+      process.kill(-child.pid!, how);
     } catch {
       // It has ended.
     }
+  };
+  const end = (reason: string) => {
+    why ||= reason;
+    signalAll('SIGTERM');
+    killing ??= setTimeout(() => signalAll('SIGKILL'), GRACE_MS);
   };
   const late = setTimeout(() => end(`did not end within ${Math.round(timeoutMs / 1000)} s`), timeoutMs);
   const stop = () => end('was stopped');
@@ -144,6 +151,7 @@ async function run(
     return out;
   } finally {
     clearTimeout(late);
+    clearTimeout(killing);
     signal.removeEventListener('abort', stop);
   }
 }
