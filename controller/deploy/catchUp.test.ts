@@ -180,6 +180,22 @@ t.test(
   },
 );
 
+t.test('a crash right after the balancer has taken it in', async (t) => {
+  const { fleet, catchUp } = await scene(t, { balancer: { address: '{host}.example:80' } });
+  await renew(fleet, 'c');
+  fleet.onAct = (line) => void (line === 'c added' && fleet.park());
+  await catchUp();
+  t.equal(fleet.balancer.admin.get('c'), 'maint');
+  fleet.onAct = () => {};
+  const { deployer, store } = await fleet.start();
+  await deployer.takeUp();
+  await deployer.idle();
+  t.strictSame(fleet.balancer.visible(), ['a', 'b', 'c']);
+  const [{ id = 0 } = {}] = await store.deployments.list({ limit: 1 });
+  const hide = (await store.steps.list(id)).find(({ kind }) => kind === 'hide');
+  t.match(hide, { memo: { foreign: false } }, 'it was not somebody else who put it there');
+});
+
 t.test('out: hidden, passed by, and back only once it has caught up', async (t) => {
   const { fleet, catchUp } = await scene(t);
   const { deps, deployer, store } = await fleet.controller();
@@ -224,6 +240,30 @@ t.test('no host is taken out where too few would be left, or while a deployment 
   t.strictSame(await store.outHosts.list(), []);
   held.resolve();
   await deployer.idle();
+});
+
+t.test('a server that is gone, of a host that serves: it may be there by another name', async (t) => {
+  const { fleet } = await scene(t, { balancer: { address: '{host}.example:80' } });
+  fleet.balancer.static = true;
+  fleet.balancer.admin.delete('b');
+  const recap = await fleet.deploy(NEW);
+  t.match(recap, {
+    failure: { host: 'b', step: 'hide', code: 'balancer_unknown', next: /write a line for b/ },
+  });
+  const { store } = await fleet.controller();
+  t.strictSame(await store.hidden.list(), []);
+  t.strictSame(fleet.running(), { a: NEW, b: OLD, c: OLD }, 'it is not touched');
+});
+
+t.test('after a restore nobody is brought to what the backup says', async (t) => {
+  const { fleet } = await scene(t);
+  await renew(fleet, 'c');
+  const { deps, deployer, store } = await fleet.controller();
+  const restored = { ...deps, store: { ...store, restoredFrom: new Date().toISOString() } };
+  const looking = new CatchUp(restored, deployer);
+  await looking.look();
+  await deployer.idle();
+  t.equal(fleet.host('c').current, null);
 });
 
 t.test('removed: nothing of it is left', async (t) => {

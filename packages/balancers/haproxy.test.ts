@@ -85,6 +85,9 @@ t.test('what it does not take in, it says how to write down', { skip }, async (t
     code: 'balancer_refused',
   });
   t.match(await balancer.servers('web'), [{ name: 'one', admin: 'ready' }]);
+  await balancer.add('web', { name: 'silent', address: '127.0.0.1:1', options: 'check inter 200ms' });
+  await balancer.set('web', 'silent', 'ready');
+  t.match((await balancer.servers('web'))[1], { name: 'silent', admin: 'ready', up: false }, 'it is checked');
 });
 
 t.test('what HAProxy says is read as what it means', { skip }, async (t) => {
