@@ -28,7 +28,7 @@ export async function overSsh(
     leave();
     report.ms = performance.now() - since;
   }
-  if (stopped.aborted && report.failure?.code === 'ssh_lost') report.failure = wasStopped(target);
+  if (stopped.aborted && report.failure !== undefined) report.failure = wasStopped(target);
 }
 
 function wasStopped({ host }: Target): FleetError {

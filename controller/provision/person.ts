@@ -17,6 +17,8 @@ export interface Terminal {
   /** Lets what else is printed step aside. */
   print(line: string): void;
   stopped: AbortSignal;
+  /** Ctrl-C, which a terminal that is asked something gives to nobody else. */
+  stop(): void;
 }
 
 export function personAt(terminal: Terminal): Person {
@@ -35,20 +37,24 @@ export function personAt(terminal: Terminal): Person {
 }
 
 async function ask(
-  { stdin, stderr, print, stopped }: Terminal,
+  { stdin, stderr, print, stopped, stop }: Terminal,
   question: string,
   shown: boolean,
 ): Promise<string | undefined> {
-  if (!stdin.isTTY || !stderr.isTTY) return undefined;
+  if (!stdin.isTTY || !stderr.isTTY || stopped.aborted) return undefined;
   print('');
   const output = shown ? stderr : new Writable({ write: (_chunk, _encoding, done) => done() });
   const reader = createInterface({ input: stdin, output, terminal: true });
+  reader.on('SIGINT', stop);
   // Only now does the terminal no longer show by itself what is typed. A reader that shows draws its question, too.
   if (!shown) stderr.write(question);
   try {
     const typed = reader.question(shown ? question : '', { signal: stopped });
-    // Ctrl-D and Ctrl-C close the reader, and then the question is never answered.
-    const answer = await Promise.race([typed, once(reader, 'close').then(() => undefined)]);
+    // Ctrl-D closes the reader, and then the question is never answered.
+    const answer = await Promise.race([
+      typed.catch(() => undefined),
+      once(reader, 'close').then(() => undefined),
+    ]);
     if (!shown) stderr.write('\n');
     return answer;
   } finally {
