@@ -110,6 +110,15 @@ t.test('what keeps a machine out', { skip: skipWithoutMachines(), timeout: 280_0
         '--dry-run',
       );
       t.equal(vouched.code, 0, vouched.stdout);
+      const at = ['hosts', 'add', '-p', 'web', named, ...key, '--known-hosts', nobody, '--dry-run'];
+      const asks = 'and type it here: ';
+      const yes = await atTerminal(fleet, at, [[asks, 'yes']]);
+      t.equal(yes.code, 3);
+      t.match(yes.said, 'what was typed is not SHA256:');
+      const typed = await atTerminal(fleet, at, [[asks, fingerprint]]);
+      t.equal(typed.code, 0, typed.said);
+      t.match(typed.said, `>> ${nobody}`, 'it says how the key becomes known');
+      t.equal(readFileSync(nobody, 'utf8'), '', 'and leaves that to who typed it');
       untouched(t);
     },
   );
@@ -229,6 +238,18 @@ done; kill -9 $last`;
       const before = await add(...key, ...known);
       await keepsOut(t, before, 1, /the connection to .* was lost/, 'fleet hosts add -p web web1=');
       t.match(before.stdout, /unreachable=1 +failed=0 +skipped=[1-9]/);
+
+      // Ctrl-C while the host joins.
+      instead(
+        web1,
+        'runuser',
+        `case "$*" in *"agent.js join"*) sleep 30 ;; esac\nexec /usr/sbin/runuser "$@"`,
+      );
+      const whole = ['hosts', 'add', '-p', 'web', named, ...key, ...known];
+      const stopped = await atTerminal(fleet, whole, [['join as web1', '\x03']]);
+      t.equal(stopped.code, 130, stopped.said);
+      t.match(stopped.said, 'web1: it was stopped before it was done');
+      await nobodyJoined(t);
 
       instead(
         web1,
