@@ -29,7 +29,7 @@ export async function main([verb = '', ...argv]: string[]): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
   const dir = mkdtempSync(join(tmpdir(), 'fleet-hosts-'));
   try {
-    const operator = await openOperator(flags, channel, stop);
+    const operator = await openOperator(flags, channel, stop.signal);
     const work = await (which === 'add' ? adding(flags, operator, dir) : cleaning(flags, operator));
     const width = Math.max(...flags.hosts.map(({ host }) => host.length));
     const limit = pLimit(flags.parallel ? MOST : 1);

@@ -17,18 +17,12 @@ export interface Operator {
 }
 
 /** Throws `bad_request` for a key that cannot be opened. */
-export async function openOperator(
-  flags: Flags,
-  channel: Channel,
-  stopping: AbortController,
-): Promise<Operator> {
-  const stopped = stopping.signal;
+export async function openOperator(flags: Flags, channel: Channel, stopped: AbortSignal): Promise<Operator> {
   const person = personAt({
     stdin: process.stdin,
     stderr: process.stderr,
     print: (line) => channel.print(line),
     stopped,
-    stop: () => stopping.abort(),
   });
   const files = knownHostsFiles(flags);
   const key = flags.key === undefined ? undefined : await openKey(flags.key, person);

@@ -17,8 +17,6 @@ export interface Terminal {
   /** Lets what else is printed step aside. */
   print(line: string): void;
   stopped: AbortSignal;
-  /** Ctrl-C, which a terminal that is asked something gives to nobody else. */
-  stop(): void;
 }
 
 export function personAt(terminal: Terminal): Person {
@@ -37,7 +35,7 @@ export function personAt(terminal: Terminal): Person {
 }
 
 async function ask(
-  { stdin, stderr, print, stopped, stop }: Terminal,
+  { stdin, stderr, print, stopped }: Terminal,
   question: string,
   shown: boolean,
 ): Promise<string | undefined> {
@@ -45,7 +43,8 @@ async function ask(
   print('');
   const output = shown ? stderr : new Writable({ write: (_chunk, _encoding, done) => done() });
   const reader = createInterface({ input: stdin, output, terminal: true });
-  reader.on('SIGINT', stop);
+  // Ctrl-C goes to the reader alone while it reads, and is meant for the program.
+  reader.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   // Only now does the terminal no longer show by itself what is typed. A reader that shows draws its question, too.
   if (!shown) stderr.write(question);
   try {
