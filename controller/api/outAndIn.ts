@@ -33,7 +33,7 @@ export function outAndIn(served: Served): Handlers<'hosts.out' | 'hosts.in' | 'h
       const agent = wasConnected ? 'its agent is cut off and goes on trying' : 'its agent did not answer';
       return {
         ...removed,
-        left: [...removed.left, `on ${host}: ${agent}; what fleet has put there is there still`],
+        left: [...removed.left, `on ${host}: ${agent}; what was put there is there still`],
       };
     },
   };
