@@ -129,6 +129,14 @@ t.test('unions speak of the branch that was meant', async (t) => {
   ]);
 });
 
+t.test('fleet’s own programs are looked after by the agent, and nothing else is', async (t) => {
+  const said = /agent is what looks after fleet-agent and fleet-node, and after nothing else/;
+  t.match(wrong(service, 'service: web\nrun: { supervisor: agent }\n').join('\n'), said);
+  t.match(wrong(service, SERVICE.replace('web', 'fleet-agent')).join('\n'), said);
+  for (const own of ['fleet-agent', 'fleet-node'])
+    t.strictSame(wrong(service, `service: ${own}\nrun: { supervisor: agent }\n`), []);
+});
+
 t.test('several mistakes are told at once, in the file’s order', async (t) => {
   t.strictSame(wrong(agentConfig, 'labels: { Port: 1, a: yes please }\nhosst: web-1\nroot: ""\n'), [
     '1:11: labels.Port: a label is named like role or port',

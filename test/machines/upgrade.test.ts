@@ -9,7 +9,7 @@ import { skipWithoutMachines } from '../fixtures/machines.ts';
 import { type Broken, Programs } from '../fixtures/programs.ts';
 
 const AGENT = { first: '0.1.0-first', second: '0.1.0-second', third: '0.1.0-third' } as const;
-const NODE = { first: '24.21.0-a', second: '24.21.0-b' } as const;
+const SECOND_NODE = '24.21.0-another';
 const HOSTS = ['web1', 'web2'];
 const ROOT = '/srv/fleet';
 
@@ -42,12 +42,13 @@ t.test('agents are upgraded', { skip: skipWithoutMachines(), ...MINUTES }, async
   for (const version of Object.values(AGENT)) await programs.good(version);
   for (const how of ['exits', 'hangs', 'illiterate', 'sick'] as const)
     await programs.broken(`0.1.0-${how}`, how);
-  for (const version of Object.values(NODE)) await programs.node(version);
   mkdirSync(join(fleet.dir, 'ticker'));
   writeFileSync(join(fleet.dir, 'ticker/fleet.yaml'), TICKER);
 
+  const NODE = { first: programs.shippedNode(), second: SECOND_NODE };
+  await Promise.all([fleet.boot(...HOSTS), programs.node(NODE.second)]);
   // All of them are on the shelf from here on.
-  await Promise.all([fleet.boot(...HOSTS), fleet.startController()]);
+  await fleet.startController();
   only(AGENT.first, NODE.first);
   await fleet.controller!.stop();
   await fleet.startController();
@@ -95,7 +96,7 @@ t.test('agents are upgraded', { skip: skipWithoutMachines(), ...MINUTES }, async
     ],
     ['hangs', /fleet-agent 0\.1\.0-hangs did not reach the controller in 4s; 0\.1\.0-second is back/],
     ['illiterate', /0\.1\.0-illiterate ended with exit status 1 before[\s\S]*no record: /],
-    ['sick', /the self-test of 0\.1\.0-sick 24\.21\.0-a failed: [\s\S]*a part of it is missing/],
+    ['sick', /the self-test of 0\.1\.0-sick \S+ failed: [\s\S]*a part of it is missing/],
   ];
   for (const [how, says] of failing)
     await t.test(`one that ${how}: the former one comes back`, MINUTES, async (t) => {
@@ -114,7 +115,7 @@ t.test('agents are upgraded', { skip: skipWithoutMachines(), ...MINUTES }, async
     only(AGENT.second, NODE.second);
     await again();
     const ran = await fleet.well('agents', 'upgrade', '--batch', '2');
-    t.match(ran.stdout, /fleet-node 24\.21\.0-b/);
+    t.match(ran.stdout, `fleet-node ${SECOND_NODE}`);
     for (const name of HOSTS) {
       t.equal(proven(name), `${AGENT.second} ${NODE.second}`);
       t.match(
@@ -122,6 +123,28 @@ t.test('agents are upgraded', { skip: skipWithoutMachines(), ...MINUTES }, async
         NODE.second,
       );
     }
+    untouched(t);
+  });
+
+  await t.test('one that stands still is started anew', MINUTES, async (t) => {
+    const machine = fleet.machine('web1');
+    limit('60s', 'WatchdogSec=3s');
+    well(machine, 'systemctl', 'restart', 'fleet-agent');
+    const shown = (property: string) =>
+      well(machine, 'systemctl', 'show', '-P', property, 'fleet-agent').trim();
+    const first = shown('MainPID');
+    const pings = new Set<string>();
+    await waitUntil(
+      'it says again and again that it lives',
+      () => pings.add(shown('WatchdogTimestampMonotonic')).size > 4,
+    );
+    t.equal(shown('MainPID'), first, 'who lives is left alone');
+    well(machine, 'kill', '-STOP', first);
+    await waitUntil(
+      'another one is there',
+      () => shown('ActiveState') === 'active' && shown('MainPID') !== first,
+    );
+    t.equal(proven('web1'), `${AGENT.second} ${NODE.second}`);
     untouched(t);
   });
 
@@ -214,11 +237,11 @@ t.test('agents are upgraded', { skip: skipWithoutMachines(), ...MINUTES }, async
     t.ok(ran.stdout);
     return version.replace(' ', '-');
   }
-  function limit(time: string): void {
+  function limit(time: string, more = ''): void {
     for (const name of HOSTS) {
       const folder = join(fleet.machine(name).root, 'etc/systemd/system/fleet-agent.service.d');
       mkdirSync(folder, { recursive: true });
-      writeFileSync(join(folder, 'limit.conf'), `[Service]\nTimeoutStartSec=${time}\n`);
+      writeFileSync(join(folder, 'limit.conf'), `[Service]\nTimeoutStartSec=${time}\n${more}\n`);
       well(fleet.machine(name), 'systemctl', 'daemon-reload');
     }
   }
