@@ -180,20 +180,22 @@ t.test(
   },
 );
 
-t.test('a crash right after the balancer has taken it in', async (t) => {
-  const { fleet, catchUp } = await scene(t, { balancer: { address: '{host}.example:80' } });
-  await renew(fleet, 'c');
-  fleet.onAct = (line) => void (line === 'c added' && fleet.park());
-  await catchUp();
-  t.equal(fleet.balancer.admin.get('c'), 'maint');
-  fleet.onAct = () => {};
-  const { deployer, store } = await fleet.start();
-  await deployer.takeUp();
-  await deployer.idle();
-  t.strictSame(fleet.balancer.visible(), ['a', 'b', 'c']);
-  const [{ id = 0 } = {}] = await store.deployments.list({ limit: 1 });
-  const hide = (await store.steps.list(id)).find(({ kind }) => kind === 'hide');
-  t.match(hide, { memo: { foreign: false } }, 'it was not somebody else who put it there');
+t.test('a crash at any moment while a balancer takes in a new server', async (t) => {
+  const { fleet } = await scene(t, {
+    balancer: { address: '{host}.example:80' },
+    strategy: { settle: '0s' },
+  });
+  for (let at = 1; ; at += 3) {
+    await renew(fleet, 'c');
+    const recap = await fleet.deploy(NEW, { hosts: ['c'] }, [{ at, how: 'crash' }]);
+    t.match(recap, { exit: 0 }, `at ${at}`);
+    t.strictSame(fleet.balancer.visible(), ['a', 'b', 'c']);
+    const { store } = await fleet.controller();
+    t.strictSame(await store.hidden.list(), []);
+    const hide = (await store.steps.list(recap.deployment)).find(({ kind }) => kind === 'hide');
+    t.match(hide, { memo: { foreign: false } }, 'it was not somebody else who put it there');
+    if (!fleet.interrupted) break;
+  }
 });
 
 t.test('out: hidden, passed by, and back only once it has caught up', async (t) => {

@@ -138,7 +138,7 @@ export class Fleet {
     const known = new KnownSecrets();
     const store = await createStore(join(this.#dir, 'fleet.sqlite'), undefined, known);
     const watched = watchedStore(store, moments);
-    const balancer = moments.watch(this.balancer, ['set', 'servers']);
+    const balancer = moments.watch(this.balancer, ['set', 'servers', 'add']);
     const deps: Deps = {
       config: this.#config,
       store: watched,
