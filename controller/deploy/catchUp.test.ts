@@ -89,6 +89,19 @@ t.test('a host back after two deployments, and what runs once does not run again
   t.strictSame(await catchUp(), [], 'nothing is left to do');
 });
 
+t.test('who is not shown takes nobody away by catching up', async (t) => {
+  const { fleet, catchUp } = await scene(t, { hosts: ['a', 'b'], strategy: { patience: '5s' } });
+  fleet.agents.trouble('b', 'step.restart', { kind: 'cut', when: 'after' }, { times: 1 });
+  await fleet.deploy(NEW);
+  const { deps } = await fleet.controller();
+  // It may not: only one is shown.
+  await t.rejects(takeOut(deps, 'a', 'ann', 'its disk'), { code: 'min_visible' });
+  await deps.store.outHosts.add({ host: 'a', by: 'ann', why: 'its disk' });
+  fleet.agents.connect('b');
+  t.strictSame(await catchUp(), [`fleet b ${OLD} succeeded`], 'it goes back: nobody else says anything');
+  t.strictSame(fleet.balancer.visible(), ['a', 'b']);
+});
+
 t.test('a host that died does not come back with what it had', async (t) => {
   const { fleet, catchUp } = await scene(t);
   fleet.agents.disconnect('c');

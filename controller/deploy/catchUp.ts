@@ -37,6 +37,8 @@ export class CatchUp {
   readonly #asked = new Set<string>();
   /** What is known of a deployment that has ended does not change. */
   readonly #lasts = new Map<string, Last>();
+  /** Why one could not even begin: said once. */
+  readonly #refused = new Map<string, string>();
   readonly #standings = new Map<string, { wanted: string | null; standing: Standing | null }>();
 
   constructor(deps: Deps, deployer: Pick<Deployer, 'catchUp'>) {
@@ -191,7 +193,10 @@ export class CatchUp {
       const { code, message, next = `fleet hosts show ${host}` } = asFleetError(error);
       // Somebody was faster.
       if (code === 'locked' || code === 'stopping') return null;
-      log.warn({ host, service, environment, code, next }, `cannot catch up: ${message}`);
+      const key = keyOf(placed, host);
+      if (this.#refused.get(key) !== message)
+        log.warn({ host, service, environment, code, next }, `cannot catch up: ${message}`);
+      this.#refused.set(key, message);
       stands({ state: 'behind', why: message, next });
       return null;
     }

@@ -160,10 +160,15 @@ export async function prepare(
       notes.push(`${each.host} is passed by: ${sayOut(each)}`);
   for (const { host, reason } of targeted.passedBy)
     if (reason === 'away') notes.push(`${host} is passed by: its agent is not connected`);
+  // One that catches up and is not shown takes nobody away, however few the others are.
+  const unseen = new Set(facts.filter((each) => each.hiddenByFleet || each.absent).map(({ host }) => host));
+  const takesAway = ({ host }: { host: string }) => !(asked.catchesUp && unseen.has(host));
   const hiddenTogether = Math.max(
     0,
     ...made.phases.map(
-      (phase) => phase.lanes.filter((lane) => lane.steps.some((step) => step.args.kind === 'hide')).length,
+      (phase) =>
+        phase.lanes.filter((lane) => lane.steps.some((step) => step.args.kind === 'hide') && takesAway(lane))
+          .length,
     ),
   );
   const input = { service: placed.service, environment: placed.environment, strategy: settings.strategy };
