@@ -30,7 +30,7 @@ import { bundlePrograms, sumsOf, tarball } from '../scripts/bundles/bundle.ts';
 import { ROOT } from '../scripts/bundles/code.ts';
 import { addNode, cliFolder, controllerFolder } from '../scripts/bundles/contents.ts';
 import { nativeIn, type Platform, requireMachine } from '../scripts/bundles/elf.ts';
-import { NODE_VERSION, nodeFor } from '../scripts/bundles/node.ts';
+import { faultOf, NODE_VERSION, nodeFor } from '../scripts/bundles/node.ts';
 import { LocalFleet } from '../scripts/local/localFleet.ts';
 import { freePorts } from '../scripts/local/ports.ts';
 import { runFleet } from '../scripts/local/program.ts';
@@ -113,6 +113,13 @@ t.test('native files are for the machine that the bundle is for', async (t) => {
 t.test('Node is the one that is known', async (t) => {
   t.match(readFileSync(join(ROOT, 'scripts/node24.sh'), 'utf8'), `node_version=${NODE_VERSION}\n`);
   t.equal(execFileSync(NODE, ['--version'], { encoding: 'utf8' }), `v${NODE_VERSION}\n`);
+  t.equal(await faultOf(node, HERE), undefined);
+  t.equal(await faultOf(node, OTHER), 'its bin/node is not the one that is known here');
+  const folder = t.testdir({ LICENSE: readFileSync(join(node, 'LICENSE'), 'utf8'), bin: {} });
+  t.equal(await faultOf(folder, HERE), 'it has no bin/node');
+  copyFileSync(join(node, 'bin/node'), join(folder, 'bin/node'));
+  appendFileSync(join(folder, 'bin/node'), '\0');
+  t.equal(await faultOf(folder, HERE), 'its bin/node is not the one that is known here', 'a byte more');
 });
 
 t.test('the command line by itself', async (t) => {

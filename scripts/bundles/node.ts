@@ -53,7 +53,8 @@ export async function nodeFor(platform: Platform, say: (line: string) => void): 
   return kept;
 }
 
-async function faultOf(folder: string, platform: Platform): Promise<string | undefined> {
+/** What in a folder is not as it is known here. */
+export async function faultOf(folder: string, platform: Platform): Promise<string | undefined> {
   for (const [path, digest] of Object.entries(NODE_FILES[platform])) {
     const hash = createHash('sha256');
     const file = join(folder, path);
