@@ -1,4 +1,5 @@
 /** The unit of the controller. It is no root and needs none: all that it opens is its data, and the network. */
+import { FleetError } from '@fleet/protocol/errors.ts';
 
 export interface ControllerUnit {
   /** Program and arguments, each without blanks. */
@@ -13,10 +14,13 @@ export const CONTROLLER_UNIT = 'fleet-controller.service';
 /** `wrong use or configuration`: to start it again would only say it again. */
 const WRONG = 2;
 
+/** Throws `bad_config` for a path that would mean more than itself there. */
 export function controllerUnit({ command, user, writes }: ControllerUnit): string {
   for (const word of [...command, user, ...writes])
     if (!/^[A-Za-z0-9._/+@:=-]+$/.test(word))
-      throw new Error(`${JSON.stringify(word)} cannot stand in a unit`);
+      throw new FleetError('bad_config', `${JSON.stringify(word)} cannot stand in a unit of systemd`, {
+        next: 'name a path of plain letters, without blanks',
+      });
   return `# The unit of fleet’s controller, by fleet controller install. What should differ goes into a drop-in: systemctl edit fleet-controller
 [Unit]
 Description=fleet controller
