@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { readSettings } from './config.ts';
 
-const ALL = { services: ['*'], run_as: {}, labels: {} };
+const ALL = { services: ['*'], run_as: {}, labels: {}, upgrades: true };
 
 t.test('from the command line', async (t) => {
   t.equal(await readSettings(['-h']), 'help');
@@ -16,6 +16,7 @@ t.test('from the command line', async (t) => {
     file: undefined,
     policy: ALL,
     endServices: false,
+    selfTest: false,
   });
   t.match(await readSettings(['--host', 'web-1', '--root', 'here']), {
     root: join(process.cwd(), 'here'),
@@ -59,9 +60,16 @@ t.test('from a file, whose paths are relative to it, and which the command line 
     data: '/var/agent',
     labels: { role: 'web', port: '80' },
     joined: undefined,
-    policy: { services: ['web'], run_as: { '*': 'app' }, root_hooks: true, labels: { port: ['80'] } },
+    policy: {
+      services: ['web'],
+      run_as: { '*': 'app' },
+      root_hooks: true,
+      labels: { port: ['80'] },
+      upgrades: true,
+    },
     file,
     endServices: false,
+    selfTest: false,
   });
   t.match(await readSettings(['--config', file, '--host', 'web-2', '--label', 'port=81']), {
     host: 'web-2',

@@ -28,13 +28,15 @@ import { clearStaging } from './sweep.ts';
 /** Refusals of what came, which is then of no use to a next try. */
 const USELESS: ReadonlySet<Code> = new Set(['bad_archive', 'bad_config', 'not_signed', 'policy_refused']);
 
+/** What a release is judged by. */
+type Installing = Pick<Host, 'name' | 'policy' | 'trust' | 'supervisorFor'>;
 type Commit = Request<AgentMethods, 'release.commit'>;
 
 /** Does nothing where the release is there already. */
 export async function commitRelease(
   home: Home,
   { version, identity }: Commit,
-  { policy, trust, supervisorFor }: Pick<Host, 'policy' | 'trust' | 'supervisorFor'>,
+  host: Installing,
 ): Promise<Reply<AgentMethods, 'release.commit'>> {
   const there = await findRelease(home, version);
   if (there?.identity === identity) {
@@ -46,7 +48,7 @@ export async function commitRelease(
   await makeHome(home);
   await clearStaging(home);
   try {
-    return sizeOf(await install(home, { version, identity }, { policy, trust, supervisorFor }));
+    return sizeOf(await install(home, { version, identity }, host));
   } catch (error) {
     if (error instanceof FleetError && USELESS.has(error.code)) await removeParts(home, version);
     throw error;
@@ -56,18 +58,19 @@ export async function commitRelease(
 async function install(
   home: Home,
   { version, identity }: Pick<Commit, 'version' | 'identity'>,
-  { policy, trust, supervisorFor }: Pick<Host, 'policy' | 'trust' | 'supervisorFor'>,
+  host: Installing,
 ): Promise<Manifest> {
   const { disk } = home;
   const { manifest, bytes } = await readManifest(home, version, identity);
-  trust.check(
+  host.trust.check(
     { service: home.service, version, manifest: digestOf(bytes) },
     await readSignature(home, version),
   );
   const service = decodeSealed(manifest);
-  await policy.admitHooks(service);
-  const user = await policy.userOf(home.service);
-  await supervisorFor(service.run).require?.({ service: home.service, run: service.run, user });
+  await host.policy.admitHooks(service);
+  const user = await host.policy.userOf(home.service);
+  const place = { host: host.name, service: home.service, run: service.run, user };
+  await host.supervisorFor(service.run).require?.(place);
   const artifact = partPath(home, version, 'artifact', manifest.artifact.sha256);
   if ((await ifThere(disk.stat(artifact)))?.size !== manifest.artifact.size)
     throw notWhole(home, version, 'artifact');

@@ -38,8 +38,9 @@ export function environmentOf({ host, home, release, values, user }: Runtime): R
 }
 
 export function instanceOf(runtime: Runtime): Instance {
-  const { home, release, user } = runtime;
+  const { host, home, release, user } = runtime;
   return {
+    host: host.name,
     service: home.service,
     version: release.version,
     release: release.directory,

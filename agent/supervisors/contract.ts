@@ -33,6 +33,7 @@ export function instanceIn<R extends Run>(dir: string, version: string, run: R, 
   if (user) chownSync(release, user.uid, user.gid);
   return {
     ...(user && { user }),
+    host: 'here',
     service: 'sample',
     version,
     release,

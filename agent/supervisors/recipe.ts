@@ -6,6 +6,7 @@ import { HALTING, haltingText, RECIPE, recipeText } from '@fleet/units/recipe.ts
 import { realDisk } from '../disk/disk.ts';
 import { errnoOf, ifThere, randomName, syncPath, writeDurably } from '../disk/durable.ts';
 import type { Spec } from './spec.ts';
+import type { Instance } from './supervisor.ts';
 
 interface How {
   argv: readonly string[];
@@ -14,7 +15,11 @@ interface How {
 }
 
 /** To be called while nothing of it runs: then whatever runs later was started from what is written here. Throws `not_provisioned`. */
-export async function writeRecipe(home: string, spec: Spec, { argv, notify, stop }: How): Promise<void> {
+export async function writeRecipe(
+  { host, home }: Instance,
+  spec: Spec,
+  { argv, notify, stop }: How,
+): Promise<void> {
   const { user, environment, release } = spec;
   await mkdir(home, { recursive: true, mode: 0o700 });
   try {
@@ -25,7 +30,7 @@ export async function writeRecipe(home: string, spec: Spec, { argv, notify, stop
     await put(join(home, RECIPE), recipeText({ directory: release, argv, environment, notify }), spec);
   } catch (error) {
     if (errnoOf(error) !== 'EPERM') throw error;
-    throw notInGroup(spec);
+    throw notInGroup({ ...spec, host });
   }
   await syncPath(realDisk, home);
 }
@@ -45,12 +50,12 @@ async function put(path: string, text: string, { user }: Spec): Promise<void> {
   await rename(made, path);
 }
 
-export function notInGroup({ service, user }: Pick<Spec, 'service' | 'user'>): FleetError {
+export function notInGroup({ host, service, user }: Pick<Instance, 'host' | 'service' | 'user'>): FleetError {
   return new FleetError(
     'not_provisioned',
-    `this host’s agent is not in the group of ${user?.name}, and cannot hand ${service} its values`,
+    `the agent of ${host} is not in the group of ${user?.name}, and cannot hand ${service} its values`,
     {
-      next: 'fleet hosts add -p PROFILE HOST puts it there; by hand: usermod -aG, then systemctl restart fleet-agent',
+      next: `fleet hosts add -p PROFILE ${host} puts it there; by hand: usermod -aG, then systemctl restart fleet-agent`,
     },
   );
 }

@@ -5,6 +5,8 @@ import type { Run } from '@fleet/protocol/service.ts';
 
 /** A service, before anything of it is there. */
 export interface Place<R extends Run = Run> {
+  /** This host's name, for messages. */
+  host: string;
   service: string;
   run: R;
   /** Whom its programs run as; undefined for the agent's own user. */

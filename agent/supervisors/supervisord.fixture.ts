@@ -81,9 +81,12 @@ t.test('contract', async (t) =>
 
 t.test('a program that nobody has made is missed by name', async (t) => {
   const instance = { ...run([]), program: 'not-there' };
-  await t.rejects(async () => supervisorFor(instance).require?.({ service: 'sample', run: instance }), {
-    code: 'not_provisioned',
-    message: /no program not-there of supervisord/,
-  });
+  await t.rejects(
+    async () => supervisorFor(instance).require?.({ host: 'here', service: 'sample', run: instance }),
+    {
+      code: 'not_provisioned',
+      message: /no program not-there of supervisord/,
+    },
+  );
   t.ok(existsSync(programLog(PROGRAM)));
 });

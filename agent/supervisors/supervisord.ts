@@ -46,7 +46,7 @@ export const supervisordSupervisor: Supervisor<Supervisord> = {
     await bringDown(instance);
     const { program, command } = spec.run;
     const { cursor } = await readLogFile(programLog(program), { lines: 1 });
-    if (command) await writeRecipe(home, spec, { argv: command, notify: false });
+    if (command) await writeRecipe(instance, spec, { argv: command, notify: false });
     const failed = await bringUp(spec.run);
     if (failed === undefined) return want(home, spec);
     const error = await startFailed(spec, failed, cursor);
@@ -129,13 +129,13 @@ function act(verb: (typeof PROGRAM_VERBS)[number], program: string, timeoutMs: n
 }
 
 /** Throws `not_provisioned`. */
-async function requireProgram({ service, run }: Place<Supervisord>): Promise<void> {
+async function requireProgram({ host, service, run }: Place<Supervisord>): Promise<void> {
   const { output } = await act('status', run.program, ASKED_MS);
   if (stateIn(output.text, run.program) !== undefined) return;
   throw new FleetError(
     'not_provisioned',
-    `this host has no program ${run.program} of supervisord, which ${service} runs as, or no rule to ask for it: ${output.text.trim()}`,
-    { next: `supervisorctl status ${run.program} on the host; ${SUDOERS} has the agent’s rules` },
+    `${host} has no program ${run.program} of supervisord, which ${service} runs as, or no rule to ask for it: ${output.text.trim()}`,
+    { next: `supervisorctl status ${run.program} on ${host}; ${SUDOERS} has the agent’s rules` },
   );
 }
 

@@ -49,7 +49,7 @@ export const systemdSupervisor: Supervisor<Systemd> = {
     await bringDown(instance);
     const { cursor } = await readJournal(unit, { lines: 1 });
     const { command, notify, stop } = spec.run;
-    if (command) await writeRecipe(home, spec, { argv: command, notify, stop });
+    if (command) await writeRecipe(instance, spec, { argv: command, notify, stop });
     const how = await bringUp(unit, spec.run);
     if (how.up) return want(home, { ...spec, invocation: how.invocation });
     const error = await startFailed(spec, unit, how, cursor);
@@ -190,11 +190,11 @@ async function isOf(
 }
 
 /** What root has to have made. Throws `not_provisioned`. */
-async function requireUnit({ service, run, user }: Place<Systemd>): Promise<void> {
+async function requireUnit({ host, service, run, user }: Place<Systemd>): Promise<void> {
   const unit = unitFor({ service, run });
   const missing = (what: string) =>
-    new FleetError('not_provisioned', `this host ${what}`, {
-      next: 'fleet hosts add -p PROFILE HOST makes what its services need, also on a host that has joined',
+    new FleetError('not_provisioned', `${host} ${what}`, {
+      next: `fleet hosts add -p PROFILE ${host} makes what its services need, also on a host that has joined`,
       data: { unit },
     });
   const found = await showUnit(unit);
@@ -205,7 +205,7 @@ async function requireUnit({ service, run, user }: Place<Systemd>): Promise<void
   if (!(await mayActOn(unit)))
     throw missing(`has no rule in ${SUDOERS} by which its agent may restart ${unit}`);
   if (user && needsSudo(user) && !process.getgroups?.().includes(user.gid))
-    throw notInGroup({ service, user });
+    throw notInGroup({ host, service, user });
 }
 
 async function startFailed(spec: SystemdSpec, unit: string, down: Down, before: string): Promise<FleetError> {

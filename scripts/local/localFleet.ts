@@ -237,6 +237,12 @@ export async function stopServicesOf(dir: string): Promise<void> {
     const home = join(dir, path);
     const spec = await wanted(home);
     if (spec !== undefined)
-      await supervisorFor(spec.run).stop({ secrets: {}, ...spec, home, argvOf: (argv) => argv });
+      await supervisorFor(spec.run).stop({
+        host: 'here',
+        secrets: {},
+        ...spec,
+        home,
+        argvOf: (argv) => argv,
+      });
   }
 }

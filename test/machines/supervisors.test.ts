@@ -100,6 +100,8 @@ function repository(dir: string, service: string): void {
   writeFileSync(join(dir, 'fleet.yaml'), JSON.stringify({ service, ...SERVICES[service] }));
   for (const version of ['1.0.0', '1.1.0', '1.2.0']) {
     writeFileSync(join(dir, 'version'), version);
+    mkdirSync(join(dir, 'data'), { recursive: true });
+    writeFileSync(join(dir, 'data/starts'), 'none\n');
     writeFileSync(
       join(dir, 'server.js'),
       version === '1.2.0' ? 'console.log("no such thing"); process.exit(9)' : SERVER,
@@ -179,7 +181,7 @@ function well(t: Test, { code, stdout, stderr }: Ran): void {
   t.equal(code, 0) || t.comment(stdout + stderr);
 }
 
-t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 240_000 }, async (t) => {
+t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 480_000 }, async (t) => {
   const { fleet, h1, ask, deploy, unit, status, connected } = await scene(t);
 
   await t.test('a service of systemd has its user, its values and its hooks', async (t) => {
@@ -214,6 +216,9 @@ t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 
     t.notMatch(printed, SECRET);
     t.equal(on(h1, ['stat', '-c', '%U:%G %a', `${ROOT}/web/run/launch`]), 'fleet:web 640\n');
     t.equal(on(h1, ['stat', '-c', '%U:%G %a', `${ROOT}/web/shared/data`]), 'fleet:web 2775\n');
+    const starts = `${ROOT}/web/shared/data/starts`;
+    t.equal(on(h1, ['stat', '-c', '%U:%G %a', starts]), 'fleet:web 664\n', 'it came with the release');
+    t.equal(on(h1, ['cat', starts]), 'none\n1.0.0\n', 'and is the service’s own to change');
     t.equal(
       on(h1, ['sh', '-c', `grep -lF ${SECRET} /proc/[0-9]*/cmdline | grep -v "/proc/$$/" || true`]).replace(
         /\/proc\/\d+\/cmdline\n/,
@@ -292,6 +297,8 @@ t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 
     for (const version of ['1.0.0', '1.1.0']) well(t, await deploy('plain', version));
     const { pid, ...answer } = ask('plain')!;
     t.match(answer, { version: '1.1.0', user: 'plain', token: SECRET });
+    const printed = (await fleet.well('logs', 'plain', '--host', 'h1')).stdout;
+    t.match(printed, /web 1\.0\.0 hears SIGTERM\n.*web 1\.1\.0 begins, its token is \[secret TOKEN\]/s);
     t.notMatch(answer.environment.join(), /SUDO|TERM|MAIL/, 'nothing of sudo’s own');
     t.match(on(h1, ['cat', `/proc/${pid}/status`]), /^NoNewPrivs:\s+1$/m);
     on(h1, ['kill', '-KILL', String(pid)]);
@@ -334,7 +341,7 @@ t.test('services on a host in earnest', { skip: skipWithoutMachines(), timeout: 
     on(h1, ['useradd', '--system', '--user-group', 'lone']);
     t.match(await refusal(), /h1 cannot run lone as lone: .* no rule of sudo for that[\s\S]*fleet hosts add/);
     put(h1, '/etc/sudoers.d/lone', 'fleet ALL=(lone) NOPASSWD:SETENV: ALL\n', 0o440);
-    t.match(await refusal(), /no unit fleet-lone\.service[\s\S]*fleet hosts add/);
+    t.match(await refusal(), /h1 has no unit fleet-lone\.service[\s\S]*fleet hosts add/);
     put(h1, '/etc/systemd/system/fleet-lone.service', '[Service]\nUser=web\nExecStart=/bin/true\n');
     on(h1, ['systemctl', 'daemon-reload']);
     t.match(await refusal(), /runs fleet-lone\.service as web, and its agent\.yaml says lone/);
