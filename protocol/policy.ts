@@ -14,6 +14,8 @@ export const toldPolicy = z.object({
   /** By service, `*` for all others: a user's name, or `self`. */
   runAs: z.record(z.string().max(64), z.string().max(64)),
   rootHooks: z.boolean(),
+  /** Whether its agent may be replaced. An older agent does not say. */
+  upgrades: z.boolean().optional(),
   /** Patterns of the values that each label may have; a label that is not here may have any. */
   labels: z.record(z.string().max(64), z.array(z.string().max(128)).max(256)),
 });

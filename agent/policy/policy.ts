@@ -100,7 +100,7 @@ export function createPolicy(options: PolicyOptions): Policy {
   }
 
   return {
-    told: { user: username, root, services, runAs, rootHooks, labels },
+    told: { user: username, root, services, runAs, rootHooks, upgrades, labels },
     userOf,
     async admit(service) {
       if (isOwn(service)) {

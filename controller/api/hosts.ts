@@ -23,6 +23,7 @@ export function hosts(served: Served): Handlers<'hosts.list' | 'hosts.show' | 'h
       labels,
       platform,
       agent,
+      upgrades: agents.policyOf(host)?.upgrades ?? true,
       freeDisk,
       services: services.filter(({ service }) => isIn(who, { service, environment: null })),
       out: out === undefined ? null : { by: out.by, why: out.why, since: out.since },

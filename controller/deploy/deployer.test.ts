@@ -1,6 +1,7 @@
 import t from 'tap';
 import { note } from '../store/samples.fixture.ts';
 import { fleets, MIGRATING, NEW, OLD } from './fleet.fixture.ts';
+import { checkPolicies } from './policies.ts';
 import { SERVICE } from './shelf.fixture.ts';
 
 const makeFleet = await fleets(t);
@@ -84,6 +85,13 @@ t.test(
       labels: {},
     };
     t.equal((await deployer.plan(asked)).version, NEW);
+    checkPolicies(fleet.agents, 'fleet-agent', [{ host: 'b' }]);
+    fleet.agents.of('b').policy = { ...policy, rootHooks: false, labels: {}, upgrades: false };
+    t.throws(() => checkPolicies(fleet.agents, 'fleet-node', [{ host: 'a' }, { host: 'b' }]), {
+      code: 'policy_refused',
+      message: /: b does not let its agent be replaced$/,
+      next: /`upgrades`/,
+    });
   },
 );
 

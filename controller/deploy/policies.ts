@@ -10,10 +10,11 @@ export function checkPolicies(
   service: string,
   hosts: ReadonlyArray<{ host: string }>,
 ): void {
-  if (isOwn(service)) return; // Asked while staging: no policy that is told says anything of them.
   const refusing = hosts.flatMap(({ host }) => {
     const policy = agents.policyOf(host);
     if (policy === undefined) return [];
+    if (isOwn(service))
+      return policy.upgrades === false ? [{ host, why: 'does not let its agent be replaced' }] : [];
     if (!fits(policy.services, service))
       return [{ host, why: `takes only ${policy.services.join(', ') || 'nothing'}` }];
     const known = Object.hasOwn(policy.runAs, service) || Object.hasOwn(policy.runAs, '*');
@@ -21,11 +22,12 @@ export function checkPolicies(
   });
   if (refusing.length === 0) return;
   const told = refusing.map(({ host, why }) => `${host} ${why}`);
+  const keys = isOwn(service) ? '`upgrades`' : '`services` or `run_as`';
   throw new FleetError(
     'policy_refused',
     `${service} is not for these hosts, by their own agent.yaml: ${told.join('; ')}`,
     {
-      next: `fleet hosts show ${refusing[0]!.host} has all of it; write \`services\` or \`run_as\` below \`policy\` in agent.yaml there, and start its agent again.`,
+      next: `fleet hosts show ${refusing[0]!.host} has all of it; write ${keys} below \`policy\` in agent.yaml there, and start its agent again.`,
       data: { hosts: refusing.map(({ host }) => host) },
     },
   );

@@ -182,6 +182,7 @@ t.test('hosts, and forgetting one', async (t) => {
       labels: { role: 'web', port: '8081' },
       platform: 'linux-x64',
       agent: '0.1.0',
+      upgrades: true,
       freeDisk: 42e9,
       services: [{ service: 'segmenter', current: '1.1.0', releases: ['1.1.0'] }],
       out: null,
@@ -202,6 +203,7 @@ t.test('hosts, and forgetting one', async (t) => {
     services: ['segmenter', 'cubed-*'],
     runAs: { segmenter: 'www-data', '*': 'self' },
     rootHooks: false,
+    upgrades: false,
     labels: { role: ['web'] },
   };
   const SHOWN = { places: [], certificateUntil: null };
@@ -224,6 +226,7 @@ t.test('hosts, and forgetting one', async (t) => {
     below             /srv/fleet
     runs              segmenter as www-data; others as root (the agent’s own user)
     root hooks        refused
+    upgrades          refused: its agent is not replaced
     labels            role: web
 `,
   );
@@ -234,6 +237,69 @@ t.test('hosts, and forgetting one', async (t) => {
   });
   await checkBoth(t, fake, ['hosts', 'forget', 'a'], { forgotten: true }, 'a is forgotten\n');
   t.match(await runAt(fake, 'hosts', 'forget', 'b'), { status: 2, stderr: 'error: no host b\n' });
+});
+
+t.test('agents, and what an upgrade of them would take in', async (t) => {
+  const fake = await fakeFor(t);
+  const own = (service: string, current: string) => ({ service, current, releases: [current] });
+  const host = (name: string, agent: string, more: object = {}) => ({
+    ...{ host: name, connected: true, lastSeen: ISO, labels: {}, platform: 'linux-x64', agent },
+    ...{ upgrades: true, freeDisk: 42e9, out: null, standings: [] },
+    services: [own('fleet-agent', agent), own('fleet-node', '24-x64')],
+    ...more,
+  });
+  fake.answer('hosts.list', () => [
+    host('a', '0.1.0-aa'),
+    host('b', '0.2.0-bb'),
+    host('closed', '0.1.0-aa', { upgrades: false }),
+    host('away', '0.1.0-aa', { connected: false }),
+    host('dev', '0.1.0', { services: [] }),
+  ]);
+  const program = (service: 'fleet-agent' | 'fleet-node', version: string, platform: string) => ({
+    ...{ service, version, platform, identity: DIGEST, size: 1, signed: null },
+  });
+  fake.answer('programs.list', () => [
+    program('fleet-agent', '0.2.0-bb', 'linux'),
+    program('fleet-node', '24-x64', 'linux-x64'),
+  ]);
+  const shown = await runAt(fake, 'agents');
+  t.equal(
+    shown.stdout,
+    `a       connected                   agent 0.1.0-aa → 0.2.0-bb  node 24-x64
+b       connected                   agent 0.2.0-bb             node 24-x64
+closed  connected                   agent 0.1.0-aa → 0.2.0-bb  node 24-x64
+away    last seen 2026-11-21 09:30  agent 0.1.0-aa → 0.2.0-bb  node 24-x64
+dev     connected                   agent 0.1.0 → 0.2.0-bb     not installed by fleet: not replaced
+  fleet agents upgrade   brings all to the newest
+`,
+  );
+  let asked: unknown;
+  fake.answer('plans.make', ({ body }) => {
+    asked = body;
+    throw new FleetError('host_busy', 'a is being deployed to');
+  });
+  const planned = await runAt(fake, 'agents', 'upgrade', '--dry-run', '--batch', '1,20%', '-m', 'at last');
+  t.match(asked, {
+    service: 'fleet-agent',
+    version: '0.2.0-bb',
+    hosts: ['a'],
+    batch: ['1', '20%'],
+    why: 'at last',
+  });
+  t.equal(planned.status, 3);
+  t.match(
+    planned.stdout,
+    /away is not connected: it is left out\ndev was not installed .*\nclosed lets nobody replace/,
+  );
+  const none = await runAt(fake, 'agents', 'upgrade', '--host', 'b');
+  t.strictSame(
+    [none.status, none.stdout],
+    [0, 'agent 0.2.0-bb and its Node run on the host already: nothing to do\n'],
+  );
+  t.match(await runAt(fake, 'agents', 'upgrade', '--host', 'x*'), {
+    status: 2,
+    stderr: /there is no host x\*/,
+  });
 });
 
 t.test('releases and history', async (t) => {

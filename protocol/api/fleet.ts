@@ -60,6 +60,8 @@ export const hostRow = z.strictObject({
   labels,
   platform: z.string(),
   agent: z.string(),
+  /** Whether its agent.yaml lets its agent be replaced, as far as that is known now. */
+  upgrades: z.boolean(),
   freeDisk: z.number(),
   services: z.array(
     z.strictObject({ service: serviceName, current: versionName.nullable(), releases: z.array(versionName) }),

@@ -68,7 +68,8 @@ async function show(cli: Cli, options: Reporting): Promise<void> {
     );
   if (hosts.length === 0) cli.out.print('no agent has ever connected: fleet hosts add puts one on a host');
   for (const line of layOut(hosts.map((host) => rowOf(host, programs)))) cli.out.print(line);
-  if (programs.length > 0 && upgradesOf(hosts.filter(isReplaceable), programs).length > 0)
+  const mine = hosts.filter((host) => host.upgrades && isReplaceable(host));
+  if (programs.length > 0 && upgradesOf(mine, programs).length > 0)
     cli.out.print('  fleet agents upgrade   brings all to the newest');
 }
 
@@ -99,7 +100,10 @@ async function upgrade(cli: Cli, options: Upgrading): Promise<void> {
   for (const { host } of away) channel.print(`${host} is not connected: it is left out`);
   for (const { host } of foreign)
     channel.print(`${host} was not installed by fleet hosts add: it is left out`);
-  const left = hosts.filter((host) => !away.includes(host) && !foreign.includes(host));
+  const closed = hosts.filter((host) => !host.upgrades && !foreign.includes(host));
+  for (const { host } of closed)
+    channel.print(`${host} lets nobody replace its agent: left out; fleet hosts add, run again, does it`);
+  const left = hosts.filter((host) => ![away, foreign, closed].some((some) => some.includes(host)));
   const upgrades = upgradesOf(left, programs);
   if (upgrades.length === 0) {
     const newestAgent = programs.find(({ service }) => service === OWN.agent)?.version ?? '-';

@@ -228,6 +228,7 @@ function linesOf(host: HostShown): string[][] {
     ['    below', policy.root],
     ['    runs', runAs.join('; ') || 'nothing: it does not say as which user'],
     ['    root hooks', policy.rootHooks ? 'allowed' : 'refused'],
+    ['    upgrades', policy.upgrades === false ? 'refused: its agent is not replaced' : 'allowed'],
     ['    labels', values.join('; ') || 'any'],
   ].map(([what = '', ...said]) => [what, ...said.map(oneLine)]);
 }
