@@ -46,7 +46,13 @@ t.test('what a profile does not say is the least that its services need', async 
       run,
     ]),
     [
-      ['segmenter', 'production', 'segmenter', '1.0.0', { supervisor: 'process', unit: null, program: null }],
+      [
+        'segmenter',
+        'production',
+        'segmenter',
+        '1.0.0',
+        { supervisor: 'process', unit: null, program: null, launched: false },
+      ],
       ['worker', 'production', 'worker', null, null],
     ],
   );

@@ -105,9 +105,13 @@ async function runInSource({ services }: FleetConfig, service: string): Promise<
 }
 
 function told(run: Run): NonNullable<ProfileService['run']> {
-  const { supervisor, unit, program } = run as { supervisor: string; unit?: unknown; program?: unknown };
-  const textOf = (written: unknown) => (typeof written === 'string' ? written : null);
-  return { supervisor, unit: textOf(unit), program: textOf(program) };
+  const { supervisor } = run;
+  return {
+    supervisor,
+    unit: (supervisor === 'systemd' ? run.unit : undefined) ?? null,
+    program: supervisor === 'supervisord' ? run.program : null,
+    launched: supervisor === 'supervisord' && run.command !== undefined,
+  };
 }
 
 function usersOf({ users }: Profile, services: ProfileService[]): ProfileShown['users'] {

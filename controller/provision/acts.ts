@@ -218,6 +218,14 @@ export function reloadUnits(): Act {
   return byRoot('unit', 'let systemd read its units anew', 'systemctl daemon-reload');
 }
 
+export function reloadSupervisord(): Act {
+  return byRoot(
+    'unit',
+    'let supervisord read its programs anew',
+    'supervisorctl reread >&2 && supervisorctl update >&2',
+  );
+}
+
 export function enableUnit(unit: string): Act {
   return byRoot('unit', `enable ${unit}`, 'systemctl enable --quiet -- "$1"', [unit]);
 }

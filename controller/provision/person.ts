@@ -44,7 +44,11 @@ async function ask(
   const output = shown ? stderr : new Writable({ write: (_chunk, _encoding, done) => done() });
   const reader = createInterface({ input: stdin, output, terminal: true });
   // Ctrl-C goes to the reader alone while it reads, and is meant for the program.
-  reader.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+  let interrupted = false;
+  reader.on('SIGINT', () => {
+    interrupted = true;
+    process.kill(process.pid, 'SIGINT');
+  });
   // Only now does the terminal no longer show by itself what is typed. A reader that shows draws its question, too.
   if (!shown) stderr.write(question);
   try {
@@ -55,7 +59,10 @@ async function ask(
       once(reader, 'close').then(() => undefined),
     ]);
     if (!shown) stderr.write('\n');
-    return answer;
+    if (!interrupted) return answer;
+    // A signal is told of a little later.
+    if (!stopped.aborted) await once(stopped, 'abort');
+    return undefined;
   } finally {
     reader.close();
   }

@@ -30,14 +30,14 @@ const PROFILE: ProfileShown = {
       environment: 'production',
       user: 'app',
       version: '1',
-      run: { supervisor: 'process', unit: null, program: null },
+      run: { supervisor: 'process', unit: null, program: null, launched: false },
     },
     {
       service: 'own',
       environment: 'production',
       user: 'app',
       version: '1',
-      run: { supervisor: 'systemd', unit: 'team.service', program: null },
+      run: { supervisor: 'systemd', unit: 'team.service', program: null, launched: false },
     },
   ],
   agentsPort: 7301,
@@ -242,6 +242,32 @@ t.test('who has joined, and as whom', async (t) => {
     code: 'unfit_host',
     message: /has a user fleet already, who can log in/,
   });
+});
+
+t.test('a service of supervisord gets its program there, and supervisord itself', async (t) => {
+  const run = { supervisor: 'supervisord', unit: null, program: 'web', launched: true };
+  const services = [{ service: 'api', environment: 'production', user: 'app', version: null, run }];
+  const wanted = wantedOf('web-1', { ...PROFILE, services }, WANTED.programs);
+  t.same(wanted.units, []);
+  const acts = plan(whole(), wanted, KNOWN).acts.map(({ says }) => says);
+  t.match(
+    acts.join('\n'),
+    /install supervisor\n[\s\S]*write \/etc\/supervisor\/conf\.d\/fleet-api\.conf[\s\S]*let supervisord read its programs anew/,
+  );
+  const rules = wanted.own.find(({ path }) => path === '/etc/sudoers.d/fleet')?.content.toString();
+  t.match(rules, 'supervisorctl start web');
+  const own = {
+    ...wanted,
+    own: wantedOf(
+      'web-1',
+      { ...PROFILE, services: [{ ...services[0]!, run: { ...run, launched: false } }] },
+      WANTED.programs,
+    ).own,
+  };
+  t.notOk(
+    own.own.some(({ path }) => path.startsWith('/etc/supervisor')),
+    'not where its own configuration says what runs',
+  );
 });
 
 t.test('units and rules are those of services that need them', async (t) => {

@@ -13,6 +13,7 @@ import {
   type NewFile,
   type Place,
   putProgram,
+  reloadSupervisord,
   reloadUnits,
   runHook,
   runStep,
@@ -24,7 +25,7 @@ import {
 } from './acts.ts';
 import type { Inventory, JoinedHost, Rights } from './inventory.ts';
 import type { ProgramFiles } from './programs.ts';
-import { ROOT, type Wanted } from './wanted.ts';
+import { ROOT, SUPERVISORD, type Wanted } from './wanted.ts';
 
 export interface Plan {
   acts: Act[];
@@ -90,6 +91,7 @@ export function plan(there: Inventory, wanted: Wanted, known: Known): Plan {
 
   const units = changed.some((path) => path.startsWith(PLACES.units));
   if (units || there.reload) acts.push(reloadUnits());
+  if (changed.some((path) => path.startsWith(SUPERVISORD))) acts.push(reloadSupervisord());
   for (const unit of [AGENT_UNIT, ...wanted.units])
     want(there.units.get(unit)?.enabled ?? false, () => enableUnit(unit));
   const runs = there.units.get(AGENT_UNIT)?.active ?? false;

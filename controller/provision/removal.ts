@@ -4,13 +4,15 @@ import { AGENT_UNIT, AGENT_USER, PLACES } from '@fleet/units/places.ts';
 import { SUDOERS } from '@fleet/units/sudoers.ts';
 import type { Act, Kind } from './acts.ts';
 import type { Root } from './root.ts';
-import { DATA, ROOT } from './wanted.ts';
+import { DATA, ROOT, SUPERVISORD } from './wanted.ts';
 
 /** What there is of fleet on a host. */
 export interface Traces {
   /** Units of services, which fleet has made. */
   units: string[];
   agentUnit: boolean;
+  /** Programs of supervisord, which fleet has made: files. */
+  programs: string[];
   /** It can still be asked to end the services. */
   agent: boolean;
   sudoers: boolean;
@@ -29,6 +31,9 @@ shift 4
 say() { printf '%s\\t%s\\n' "$1" "$2"; }
 for unit in "$units"/fleet-*.service; do
   [ -f "$unit" ] && head -n 1 "$unit" | grep -q '^# Made by fleet' && say unit "$(basename "$unit")"
+done
+for program in ${SUPERVISORD}/fleet-*.conf; do
+  [ -f "$program" ] && head -n 1 "$program" | grep -q '^; Made by fleet' && say program "$program"
 done
 [ -x "$root/fleet-node/current/bin/node" ] && [ -f "$root/fleet-agent/current/agent.js" ] && [ -f /etc/fleet/agent.yaml ] && say agent yes
 [ -e "$sudoers" ] && say sudoers yes
@@ -56,6 +61,7 @@ export async function lookForTraces(root: Root): Promise<Traces> {
   return {
     units: units.filter((unit) => unit !== AGENT_UNIT),
     agentUnit: units.includes(AGENT_UNIT),
+    programs: all('program'),
     agent: all('agent').length > 0,
     sudoers: all('sudoers').length > 0,
     folders: all('folder'),
@@ -66,7 +72,7 @@ export async function lookForTraces(root: Root): Promise<Traces> {
 
 /** `withData`: what services keep beside their releases goes, too. */
 export function planRemoval(traces: Traces, withData: boolean): Act[] {
-  const { units, agentUnit, agent, sudoers, folders, shared, users } = traces;
+  const { units, agentUnit, programs, agent, sudoers, folders, shared, users } = traces;
   const acts: Act[] = [];
   const keep = shared.length > 0 && !withData;
   if (agentUnit)
@@ -80,6 +86,10 @@ export function planRemoval(traces: Traces, withData: boolean): Act[] {
   const files = [...(agentUnit ? [AGENT_UNIT] : []), ...units].map((unit) => `${PLACES.units}/${unit}`);
   if (files.length > 0)
     acts.push(root('file', `remove ${files.join(', ')}`, 'rm -f -- "$@"\nsystemctl daemon-reload', files));
+  if (programs.length > 0)
+    acts.push(
+      root('file', `remove ${programs.join(', ')}`, 'rm -f -- "$@"\nsupervisorctl update >&2', programs),
+    );
   if (sudoers) acts.push(root('file', `remove ${SUDOERS}`, 'rm -f -- "$1"', [SUDOERS]));
   // To whom data belongs that stays has to stay, too.
   for (const user of users.filter((name) => !keep || name === AGENT_USER).sort(agentLast))

@@ -4,6 +4,7 @@ import type { ProfileService, ProfileShown } from '@fleet/protocol/api/profiles.
 import { agentUnit } from '@fleet/units/agentUnit.ts';
 import { HALT, LAUNCH } from '@fleet/units/launch.ts';
 import { AGENT_UNIT, AGENT_USER, PLACES, script } from '@fleet/units/places.ts';
+import { supervisordProgram } from '@fleet/units/program.ts';
 import { serviceUnit, unitOf } from '@fleet/units/serviceUnit.ts';
 import { SETTLE } from '@fleet/units/settle.ts';
 import { SUDOERS, sudoers } from '@fleet/units/sudoers.ts';
@@ -15,6 +16,8 @@ import { filesOf } from './putProgram.ts';
 /** Where releases go, and where the agent has its data: what agent.yaml will say. */
 export const ROOT = '/srv/fleet';
 export const DATA = '/var/lib/fleet';
+/** Where Debian's supervisord looks for programs. */
+export const SUPERVISORD = '/etc/supervisor/conf.d';
 /** Groups of Debian's own: with it, the agent reads what services say to the journal. */
 const JOURNAL = 'systemd-journal';
 
@@ -51,7 +54,10 @@ export function wantedOf(host: string, profile: ProfileShown, programs: ForHost)
   return {
     host,
     profile,
-    packages: profile.packages,
+    packages: [
+      ...profile.packages,
+      ...(profile.services.some(({ run }) => run?.program) ? ['supervisor'] : []),
+    ],
     users: [{ name: AGENT_USER, home: DATA, makeHome: false }, ...users],
     groups,
     before: ['/etc/fleet', PLACES.scripts].map((path) => ({
@@ -115,6 +121,16 @@ function ownFiles(profile: ProfileShown): NewFile[] {
     fileOf(`${PLACES.units}/${AGENT_UNIT}`, agentUnit({ root: ROOT })),
     ...units.map(({ unit, service, user }) =>
       fileOf(`${PLACES.units}/${unit}`, serviceUnit({ service, user, root: ROOT })),
+    ),
+    ...profile.services.flatMap(({ run, service, user }) =>
+      run?.program && run.launched
+        ? [
+            fileOf(
+              `${SUPERVISORD}/fleet-${service}.conf`,
+              supervisordProgram({ program: run.program, service, user, root: ROOT }),
+            ),
+          ]
+        : [],
     ),
     { ...fileOf(SUDOERS, sudoers(rights), { mode: '0440' }), check: ['visudo', '-cqf'] },
   ];

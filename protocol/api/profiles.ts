@@ -24,6 +24,8 @@ export const profileService = z.strictObject({
       unit: z.string().nullable(),
       /** The program of supervisord, null where that does not look after it. */
       program: z.string().nullable(),
+      /** That program starts what the agent writes, and fleet makes it. */
+      launched: z.boolean(),
     })
     .nullable(),
 });

@@ -18,6 +18,8 @@ const PROFILES = `profiles:
 /** Before every other place where programs are looked for on a host. */
 const FIRST = '/usr/local/sbin';
 
+const CTRL_C = '\x03';
+
 t.setTimeout(300_000);
 
 t.test('what keeps a machine out', { skip: skipWithoutMachines(), timeout: 280_000 }, async (t) => {
@@ -115,6 +117,8 @@ t.test('what keeps a machine out', { skip: skipWithoutMachines(), timeout: 280_0
       const yes = await atTerminal(fleet, at, [[asks, 'yes']]);
       t.equal(yes.code, 3);
       t.match(yes.said, 'what was typed is not SHA256:');
+      const left = await atTerminal(fleet, at, [[asks, CTRL_C]]);
+      t.equal(left.code, 130, left.said);
       const typed = await atTerminal(fleet, at, [[asks, fingerprint]]);
       t.equal(typed.code, 0, typed.said);
       t.match(typed.said, `>> ${nobody}`, 'it says how the key becomes known');
@@ -246,7 +250,7 @@ done; kill -9 $last`;
         `case "$*" in *"agent.js join"*) sleep 30 ;; esac\nexec /usr/sbin/runuser "$@"`,
       );
       const whole = ['hosts', 'add', '-p', 'web', named, ...key, ...known];
-      const stopped = await atTerminal(fleet, whole, [['join as web1', '\x03']]);
+      const stopped = await atTerminal(fleet, whole, [['join as web1', CTRL_C]]);
       t.equal(stopped.code, 130, stopped.said);
       t.match(stopped.said, 'web1: it was stopped before it was done');
       await nobodyJoined(t);
@@ -395,7 +399,7 @@ function atTerminal(
         const [next] = answers;
         if (next === undefined || !said.includes(next[0])) return;
         answers.shift();
-        child.stdin.write(`${next[1]}\n`);
+        child.stdin.write(next[1] === CTRL_C ? CTRL_C : `${next[1]}\n`);
       });
     child.on('close', (code) => resolve({ code, said }));
   });
