@@ -89,6 +89,17 @@ t.test('a host back after two deployments, and what runs once does not run again
   t.strictSame(await catchUp(), [], 'nothing is left to do');
 });
 
+t.test('without a balancer, too', async (t) => {
+  const { fleet, catchUp } = await scene(t, { balancer: false });
+  fleet.agents.disconnect('c');
+  await fleet.deploy(NEW, { hosts: ['a', 'b'] });
+  fleet.agents.connect('c');
+  t.strictSame(await catchUp(), [`fleet c ${NEW} succeeded`]);
+  t.strictSame(fleet.running(), { a: NEW, b: NEW, c: NEW });
+  const { deps } = await fleet.controller();
+  t.match(await takeOut(deps, 'c', 'ann', 'its disk'), [{ outcome: 'ok', message: 'has no balancer' }]);
+});
+
 t.test('who is not shown takes nobody away by catching up', async (t) => {
   const { fleet, catchUp } = await scene(t, { hosts: ['a', 'b'], strategy: { patience: '5s' } });
   fleet.agents.trouble('b', 'step.restart', { kind: 'cut', when: 'after' }, { times: 1 });

@@ -133,7 +133,13 @@ export class CatchUp {
       const lock = (await store.locks.list()).find(
         ({ service, environment }) => service === placed.service && environment === placed.environment,
       );
-      this.#note(placed, host, verdict, lock?.deployment ?? waits);
+      const isIts = lock !== undefined && lock.deployment === running?.id;
+      this.#note(
+        placed,
+        host,
+        verdict,
+        isIts ? `fleet attach ${lock.deployment}` : (lock?.deployment ?? waits),
+      );
       let deployment: number | null = null;
       if (verdict.is === 'behind' && verdict.away && lock === undefined)
         await hideDown(this.#deps, placed, host, (await scene)!.last);
@@ -166,7 +172,7 @@ export class CatchUp {
     return judge(scene?.last, scene?.members ?? [], host, Date.now());
   }
 
-  #note(placed: Placed, host: string, verdict: Verdict, waitsFor: number | undefined): void {
+  #note(placed: Placed, host: string, verdict: Verdict, waitsFor: WaitsFor): void {
     const key = keyOf(placed, host);
     const before = this.#standings.get(key)?.standing?.why;
     const standing = standingFrom(verdict, waitsFor);
@@ -206,12 +212,18 @@ export class CatchUp {
 const keyOf = ({ service, environment }: Pick<Placed, 'service' | 'environment'>, host: string) =>
   `${service} ${environment} ${host}`;
 
-function standingFrom(verdict: Verdict, waitsFor: number | undefined): Standing | null {
+/** The deployment that is first, or the command that shows its own, or nothing. */
+type WaitsFor = number | string | undefined;
+
+function standingFrom(verdict: Verdict, waitsFor: WaitsFor): Standing | null {
   if (verdict.is === 'well') return null;
   if (verdict.is === 'behind') return { state: 'behind', why: verdict.why, next: verdict.next };
+  const { why } = verdict;
+  if (typeof waitsFor === 'string') return { state: 'catching_up', why, next: waitsFor };
+  if (waitsFor === undefined) return { state: 'catching_up', why, next: 'fleet history' };
   return {
     state: 'catching_up',
-    why: waitsFor === undefined ? verdict.why : `${verdict.why}; deployment ${waitsFor} is first`,
-    next: waitsFor === undefined ? 'fleet history' : `fleet attach ${waitsFor}`,
+    why: `${why}; deployment ${waitsFor} is first`,
+    next: `fleet attach ${waitsFor}`,
   };
 }

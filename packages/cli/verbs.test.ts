@@ -302,6 +302,57 @@ dev     connected                   agent 0.1.0 → 0.2.0-bb     not installed b
   });
 });
 
+t.test('hosts out, in and removed', async (t) => {
+  const fake = await fakeFor(t);
+  const turn = { service: 'segmenter', environment: 'production', outcome: 'changed' as const };
+  let asked: unknown;
+  fake.answer('hosts.out', ({ params, body }) => {
+    asked = { ...params, ...body };
+    if (params.host === 'b') throw new FleetError('min_visible', 'hiding b would leave 0 visible');
+    return { turns: [{ ...turn, message: 'hidden, 2 visible' }] };
+  });
+  const out = await runAt(fake, 'hosts', 'out', 'a', '-m', 'its disk');
+  t.match(out, {
+    status: 0,
+    stdout: /segmenter +production +changed +hidden, 2 visible\n[\s\S]*\nnext: fleet hosts in a\n/,
+  });
+  t.match(out.stdout, /RECAP out a, .*\na +: ok=1 +changed=1 .*ignored=0\n$/);
+  t.strictSame(asked, { host: 'a', why: 'its disk' });
+  t.equal((await runAt(fake, 'hosts', 'out', 'b', '-m', 'its disk')).status, 3);
+  t.equal((await runAt(fake, 'hosts', 'out', 'a')).status, 2, 'it has to say why');
+
+  const stays = { ...turn, outcome: 'failed' as const, message: 'stays as it is: \u001b[31mred' };
+  fake.answer('hosts.in', () => ({ turns: [stays], deployments: [] }));
+  const back = await runAt(fake, 'hosts', 'in', 'a');
+  t.match(back, { status: 1, stdout: /RECAP in a, / });
+  t.notMatch(back.stdout, /\u001b\[31m/, 'a terminal obeys nothing of it');
+
+  const left = ['on a: what fleet has put there is there still'];
+  fake.answer('hosts.show', () => ({ ...HOST, places: [], policy: null, certificateUntil: null }));
+  fake.answer('hosts.remove', () => ({ turns: [{ ...turn, message: 'stopped' }], left }));
+  const removed = await runAt(fake, 'hosts', 'remove', 'a', '-y');
+  t.match(removed, {
+    status: 0,
+    stdout: /stopped\nleft: on a: .*\nnext: fleet hosts clean a\nRECAP remove a, /,
+  });
+  const { stdout } = await runAt(fake, 'hosts', 'remove', 'a', '-y', '--json');
+  t.match(JSON.parse(stdout), { turns: [{ message: /hidden/ }, { message: 'stopped' }], left });
+});
+
+const HOST = {
+  host: 'a',
+  connected: true,
+  lastSeen: ISO,
+  labels: {},
+  platform: 'linux-x64',
+  agent: '0.1.0',
+  upgrades: true,
+  freeDisk: 1,
+  services: [],
+  out: null,
+  standings: [],
+};
+
 t.test('releases and history', async (t) => {
   const fake = await fakeFor(t);
   const releases = [
