@@ -1,5 +1,6 @@
 import type { IdentityRow } from '@fleet/protocol/api/enrolment.ts';
 import type { HostRow, HostShown } from '@fleet/protocol/api/fleet.ts';
+import { isOwn } from '@fleet/protocol/words.ts';
 import type { Command } from 'commander';
 import type { Cli } from '../cli.ts';
 import { addExamples, json, type Reporting, reach } from '../flags.ts';
@@ -152,9 +153,15 @@ function rowOf(host: HostRow): string[] {
       .join(' '),
     host.platform,
     `${formatBytes(host.freeDisk)} free`,
-    host.services.map(({ service, current }) => `${service} ${current ?? '-'}`).join(', '),
+    releasesOf(host),
     standsAs(host),
   ];
+}
+
+/** Fleet's own programs are what `fleet agents` lists. */
+function releasesOf({ services }: HostRow): string {
+  const others = services.filter(({ service }) => !isOwn(service));
+  return others.map(({ service, current }) => `${service} ${current ?? '-'}`).join(', ');
 }
 
 function standsAs({ out, standings }: HostRow): string {
@@ -201,10 +208,7 @@ function linesOf(host: HostShown): string[][] {
       '  machine',
       `${oneLine(host.platform)}, agent ${oneLine(host.agent)}, ${formatBytes(host.freeDisk)} free`,
     ],
-    [
-      '  services',
-      host.services.map(({ service, current }) => `${service} ${current ?? '-'}`).join(', ') || 'none',
-    ],
+    ['  services', releasesOf(host) || 'none'],
   ];
   if (host.out !== null)
     lines.push([
