@@ -5,24 +5,27 @@ import { z } from 'zod';
 export const findingLevel = z.enum(['ok', 'warn', 'bad']);
 export type FindingLevel = z.infer<typeof findingLevel>;
 
+/** Characters of one line. */
+const MOST = 4000;
+
 export const finding = z.strictObject({
   level: findingLevel,
   /** What was looked at: link, clock, disk. */
-  about: z.string().max(64),
-  says: z.string().max(4000),
+  about: z.string().max(200),
+  says: z.string().max(MOST),
   /** The command to go on with, or where to look. Null where all is well. */
-  next: z.string().max(4000).nullable(),
+  next: z.string().max(MOST).nullable(),
 });
 export type Finding = z.infer<typeof finding>;
 
 export function ok(about: string, says: string): Finding {
-  return { level: 'ok', about, says, next: null };
+  return { level: 'ok', about, says: says.slice(0, MOST), next: null };
 }
 export function warn(about: string, says: string, next: string): Finding {
-  return { level: 'warn', about, says, next };
+  return { level: 'warn', about, says: says.slice(0, MOST), next: next.slice(0, MOST) };
 }
 export function bad(about: string, says: string, next: string): Finding {
-  return { level: 'bad', about, says, next };
+  return { level: 'bad', about, says: says.slice(0, MOST), next: next.slice(0, MOST) };
 }
 
 /** The worst of them, which the exit status goes by. */

@@ -13,7 +13,7 @@ const PACKAGE_MANAGERS = [
   ['rpm', '--query', '--all', '--queryformat', '%{NAME} %{VERSION}-%{RELEASE}\\n'],
   ['apk', 'list', '--installed', '--manifest'],
 ];
-const MOST_PACKAGES = 20_000;
+const MOST_PACKAGES = 10_000;
 
 export async function machineFacts(packages: boolean): Promise<MachineFacts> {
   return {

@@ -32,6 +32,9 @@ export async function main(argv: string[]): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
   const client = clientFor(flags, stop.signal);
   const lasting = clientFor(flags, new AbortController().signal);
+  // Before anything is borrowed.
+  if (!client.controller.startsWith('https:'))
+    throw wrongUse(`no machine can join at ${client.controller}: it is plain, for development alone`);
   const { profile } = flags;
   const name = nameFor(profile, new Date());
   await client.call('profiles.show', { params: { profile } });
