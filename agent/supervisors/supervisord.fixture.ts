@@ -1,14 +1,16 @@
 /** The contract, with a supervisord that sees its own /etc and /usr/local/lib alone: started by supervisord.test.ts. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { eventually } from '@fleet/process/ending.ts';
+import { findSudo } from '@fleet/process/sudo.ts';
 import { findUser } from '@fleet/process/user.ts';
 import type { RunOf } from '@fleet/protocol/service.ts';
 import { LAUNCH } from '@fleet/units/launch.ts';
 import { PLACES, script } from '@fleet/units/places.ts';
 import { programLog, supervisordProgram } from '@fleet/units/program.ts';
+import { SUDOERS, sudoers } from '@fleet/units/sudoers.ts';
 import t from 'tap';
 import { checkSupervisor, forgetBoot } from './contract.ts';
 import { supervisorFor } from './kinds.ts';
@@ -78,6 +80,28 @@ t.test('contract', async (t) =>
     },
   }),
 );
+
+/** Only where there is sudo. The users and rules of this mount namespace are its own. */
+t.test('an agent that is no root comes to it by exactly its rules', { skip: !findSudo() }, async (t) => {
+  for (const [name, mode, line] of [
+    ['passwd', 0o644, 'fleet:x:64999:64999::/:/usr/sbin/nologin'],
+    ['shadow', 0o600, 'fleet:!:20000::::::'],
+  ] as const) {
+    writeFileSync(join(root, name), `${readFileSync(`/etc/${name}`, 'utf8')}${line}\n`, { mode });
+    execFileSync('mount', ['--bind', join(root, name), `/etc/${name}`]);
+  }
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'none', dirname(SUDOERS)]);
+  writeFileSync(SUDOERS, sudoers({ users: ['nobody'], units: [], programs: [PROGRAM] }), { mode: 0o440 });
+  const asAgent = (...argv: string[]) =>
+    spawnSync('setpriv', ['--reuid', '64999', '--regid', '64999', '--clear-groups', ...argv], {
+      encoding: 'utf8',
+    });
+  const ctl = (...argv: string[]) => asAgent('sudo', '-n', '/usr/bin/supervisorctl', ...argv).stdout;
+  t.match(ctl('status', PROGRAM), /^fleet-sample +STOPPED/);
+  for (const argv of [['shutdown'], ['stop', 'all'], ['status'], ['start', PROGRAM, 'other']])
+    t.equal(ctl(...argv), '', argv.join(' '));
+  t.not(asAgent('supervisorctl', 'status', PROGRAM).status, 0, 'its socket is root’s');
+});
 
 t.test('a program that nobody has made is missed by name', async (t) => {
   const instance = { ...run([]), program: 'not-there' };
