@@ -329,3 +329,36 @@ t.test(
     t.strictSame(fleet.balancer.visible(), ['a', 'b']);
   },
 );
+
+t.test('the services of a host come in the order of controller.yaml', async (t) => {
+  const { fleet } = await scene(t);
+  const { deps, store } = await fleet.controller();
+  const { services } = deps.config.environments.production!;
+  const both = { first: services[SERVICE]!, [SERVICE]: services[SERVICE]! };
+  const config = { ...deps.config, environments: { production: { services: both } } };
+  // As if the other one had been deployed to all, too.
+  const of: typeof store.deployments.newestPlanned = async (_, environment) =>
+    store.deployments.newestPlanned(SERVICE, environment);
+  const deployments = new Proxy(store.deployments, {
+    get: (target, name) => {
+      if (name === 'newestPlanned') return of;
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+  const points = { list: () => store.rollbackPoints.list(SERVICE, 'production') };
+  const rollbackPoints = Object.assign(Object.create(store.rollbackPoints), points);
+  await renew(fleet, 'c');
+  const begun: string[] = [];
+  const looking = new CatchUp(
+    { ...deps, config, store: { ...store, deployments, rollbackPoints } },
+    { catchUp: async ({ service, host }) => begun.push(`${service} on ${host}`) },
+  );
+  await looking.look();
+  t.strictSame(begun, ['first on c'], 'the second waits for it');
+  const environment = 'production';
+  t.match(looking.standingOf({ service: SERVICE, environment }, 'c')?.standing, {
+    state: 'catching_up',
+    why: /deployment 1 is first/,
+  });
+});
