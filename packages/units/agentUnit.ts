@@ -3,6 +3,7 @@
  * closed off: see the comments in the text.
  */
 import { join } from 'node:path';
+import { FleetError } from '@fleet/protocol/errors.ts';
 import { OWN } from '@fleet/protocol/words.ts';
 import { AGENT_USER, PLACES, script } from './places.ts';
 
@@ -14,15 +15,19 @@ export interface AgentUnit {
 /** What Node takes before it collects; and malloc's arenas are a quarter of what an idle agent would hold. */
 const LEAN = '--max-semi-space-size=1';
 
-/** What is in a text of systemd's own language: no name that has a `%` or a blank means what it says. */
+/** A path with a blank or a `%` in it would mean something else to systemd. */
 function plain(path: string): string {
   if (/^\/[A-Za-z0-9._/+@:-]*$/.test(path)) return path;
-  throw new Error(`${JSON.stringify(path)} cannot stand in a unit`);
+  throw new FleetError('bad_config', `root: ${JSON.stringify(path)} cannot stand in a unit`, {
+    next: 'take a path of letters, digits and ._/+@:- alone',
+  });
 }
 
-export function agentUnit({ root }: AgentUnit): string {
-  const node = plain(join(root, OWN.node, 'current/bin/node'));
-  const agent = plain(join(root, OWN.agent, 'current/agent.js'));
+/** Throws `bad_config`. */
+export function agentUnit({ root: given }: AgentUnit): string {
+  const root = plain(given);
+  const node = join(root, OWN.node, 'current/bin/node');
+  const agent = join(root, OWN.agent, 'current/agent.js');
   const settle = script('settle');
   return `# Made by fleet. What should differ goes into a drop-in: systemctl edit fleet-agent
 [Unit]
