@@ -36,12 +36,12 @@ export async function replaceOwn(
   requireUnit(host);
   const wanted: Versions = { ...own.versions, [service]: version };
   const left = await entry.part<Left>('leave', { repeatable: true }, async () => {
-    await requireCurrent(host, service, version);
+    await requireCurrent(host, service, wanted);
     await own.test(wanted);
     await own.notes.forget();
     return { life: own.life, at: host.now() };
   });
-  if (left.life !== own.life) throw await cameBack(host, service, wanted, left);
+  if (left.life !== own.life) throw await cameBack(host, service, wanted, left.at);
   own.leave();
   throw new FleetError('stopping', `the agent ends, to be started anew with ${service} ${version}`);
 }
@@ -67,9 +67,13 @@ function done(
   return { changed: ms !== null, output: { text, dropped: 0 }, stopMs: 0, startMs: Math.max(0, ms ?? 0) };
 }
 
-async function requireCurrent({ root, disk }: Host, service: OwnService, version: string): Promise<void> {
+async function requireCurrent(host: Host, service: OwnService, wanted: Versions): Promise<void> {
+  const { root, disk, own } = host;
+  const version = wanted[service];
   const current = await readCurrent(homeOf(root, service, disk));
   if (current === version) return;
+  // Whoever switched did not come to this: the host was started anew, the release tried, and taken back.
+  if ((await own.notes.failed(wanted)) !== undefined) throw await cameBack(host, service, wanted, 0);
   throw new FleetError(
     'no_release',
     `current names ${current ?? 'nothing'}, so ${version} would not be started`,
@@ -79,9 +83,10 @@ async function requireCurrent({ root, disk }: Host, service: OwnService, version
   );
 }
 
-async function cameBack({ own, name }: Host, service: OwnService, wanted: Versions, { at }: Left) {
+/** `since`: wall time in milliseconds. */
+async function cameBack({ own, name }: Host, service: OwnService, wanted: Versions, since: number) {
   const former = own.versions[service] ?? 'the former one';
-  const output = await own.systemd?.printed(at);
+  const output = await own.systemd?.printed(since);
   return new FleetError(
     'start_failed',
     `${service} ${wanted[service]} ${await whatBecame(own, await own.notes.failed(wanted))}; ${former} is back`,

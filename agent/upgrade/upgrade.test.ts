@@ -186,6 +186,15 @@ t.test('what was switched and never restarted is on trial at the next start', as
   const second = await machine.start();
   await second.own.begun();
   t.same(second.told, []);
+  machine.unit('ended', { SERVICE_RESULT: 'exit-code', EXIT_CODE: 'exited', EXIT_STATUS: '7' });
+  const third = await machine.start();
+  const says = /^fleet-agent 2\.0\.0 ended with exit status 7 .*; 1\.0\.0 is back$/;
+  await t.rejects(
+    third.restart('2.0.0'),
+    { code: 'start_failed', message: says },
+    'also to who asks only then',
+  );
+  t.equal(third.hasLeft(), false);
 });
 
 t.test('a new Node is tried like a new agent', async (t) => {
