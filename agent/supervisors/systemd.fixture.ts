@@ -1,14 +1,16 @@
 /** The contract, on a host of its own with a systemd that may be told everything: started there by test/machines/supervisors.test.ts. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { eventually } from '@fleet/process/ending.ts';
 import { findUser } from '@fleet/process/user.ts';
 import type { RunOf } from '@fleet/protocol/service.ts';
 import { HALT, LAUNCH } from '@fleet/units/launch.ts';
 import { PLACES, script } from '@fleet/units/places.ts';
 import { serviceUnit, unitOf } from '@fleet/units/serviceUnit.ts';
 import t from 'tap';
-import { checkSupervisor, forgetBoot } from './contract.ts';
+import { checkSupervisor, forgetBoot, instanceIn } from './contract.ts';
+import { readJournal } from './journal.ts';
 import { supervisorFor } from './kinds.ts';
 
 const ROOT = '/srv/fleet';
@@ -54,3 +56,44 @@ t.test('contract', async (t) =>
     },
   }),
 );
+
+const PRINTS = `echo first; while ! [ -e go ]; do sleep 0.05; done
+  printf '\\377 is no text\\n'; i=0; while [ $i -lt 4000 ]; do i=$((i + 1)); printf '%0100d\\n' $i; done; touch done; sleep 600`;
+
+t.test('what is printed is read once, whole, and never much at a time', async (t) => {
+  const release = join(directory, '3.0.0');
+  const instance = instanceIn(directory, '3.0.0', run(['sh', '-c', PRINTS]), user!);
+  const supervisor = supervisorFor(instance.run);
+  t.same(await readJournal('fleet-never-there.service', { lines: 10 }), { text: '', cursor: 'journal' });
+  await supervisor.start(instance);
+  t.teardown(() => supervisor.stop(instance));
+  let { text, cursor } = await readJournal(unit, { lines: 1000 });
+  t.match(text, /\nfirst\n/);
+  t.equal((await readJournal(unit, { lines: 1 })).text.split('\n').length, 2);
+  t.same(await readJournal(unit, { lines: 1000, after: cursor }), { text: '', cursor }, 'nothing came since');
+  writeFileSync(join(release, 'go'), '');
+  await eventually(() => existsSync(join(release, 'done')), 20_000);
+  text = '';
+  let largest = 0;
+  await waitUntilRead(async () => {
+    const part = await readJournal(unit, { lines: 1000, after: cursor });
+    largest = Math.max(largest, Buffer.byteLength(part.text));
+    text += part.text;
+    cursor = part.cursor;
+    return text.includes('4000\n');
+  });
+  const [odd, ...lines] = text.trimEnd().split('\n');
+  t.equal(odd, '\uFFFD is no text');
+  t.strictSame(
+    lines.map(Number),
+    Array.from({ length: 4000 }, (_, index) => index + 1),
+  );
+  t.ok(largest > 250 * 1024 && largest <= 256 * 1024, `${largest} bytes at most`);
+  const end = (await readJournal(unit, { lines: 10_000 })).text;
+  t.ok(Buffer.byteLength(end) <= 256 * 1024 && end.endsWith('4000\n'), 'and no more of its end');
+});
+
+async function waitUntilRead(read: () => Promise<boolean>): Promise<void> {
+  const until = performance.now() + 30_000;
+  while (!(await read())) if (performance.now() > until) throw new Error('it was never read');
+}
