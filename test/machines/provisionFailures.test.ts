@@ -228,18 +228,29 @@ t.test('what keeps a machine out', { skip: skipWithoutMachines(), timeout: 280_0
     'the connection is lost, before the host has joined and behind it; and then it goes on',
     { timeout: 120_000 },
     async (t) => {
-      const cut = `pid=$$; while [ "$pid" -gt 1 ]; do
-  case $(cat /proc/$pid/comm) in sshd*) last=$pid ;; esac
+      const cut = `all=; pid=$$; while [ "$pid" -gt 1 ]; do
+  case $(cat /proc/$pid/comm) in sshd*) all="$all $pid" ;; esac
   pid=$(sed -n 's/^PPid:\\t//p' /proc/$pid/status)
   case $(cat /proc/$pid/cmdline 2>/dev/null) in *listener*|*-D*) break ;; esac
-done; kill -9 $last`;
+done; kill -9 $all; sleep 1`;
       // Root, by way of the program that the agent's own join is started with.
       instead(
         web1,
         'runuser',
         `case "$*" in *"agent.js join"*) ${cut}; exit 1 ;; esac\nexec /usr/sbin/runuser "$@"`,
       );
-      const before = await add(...key, ...known);
+      // All of it by sudo, whose password goes before whatever a script reads.
+      web1.run(['sh', '-c', 'echo "deploy ALL=(root) ALL" > /etc/sudoers.d/deploy']);
+      const bySudo = ['hosts', 'add', '-p', 'web', named, ...key, ...known, '--user', 'deploy', '--ask-sudo'];
+      const { code, said } = await atTerminal(fleet, bySudo, [['password for sudo on the hosts: ', 'right']]);
+      web1.run(['rm', '/etc/sudoers.d/deploy']);
+      const before = { code, stdout: said, stderr: '' };
+      t.match(said, /put fleet-agent .* in place/);
+      t.equal(
+        web1.run(['sh', '-c', 'grep -rl right /etc/fleet /srv/fleet/*/sealed /var/lib/fleet /home/deploy'])
+          .stdout,
+        '',
+      );
       await keepsOut(t, before, 1, /the connection to .* was lost/, 'fleet hosts add -p web web1=');
       t.match(before.stdout, /unreachable=1 +failed=0 +skipped=[1-9]/);
 
@@ -250,7 +261,7 @@ done; kill -9 $last`;
         `case "$*" in *"agent.js join"*) sleep 30 ;; esac\nexec /usr/sbin/runuser "$@"`,
       );
       const whole = ['hosts', 'add', '-p', 'web', named, ...key, ...known];
-      const stopped = await atTerminal(fleet, whole, [['join as web1', CTRL_C]]);
+      const stopped = await atTerminal(fleet, whole, [['join as web1', CTRL_C]], { live: true });
       t.equal(stopped.code, 130, stopped.said);
       t.match(stopped.said, 'web1: it was stopped before it was done');
       await nobodyJoined(t);
@@ -381,12 +392,13 @@ function atTerminal(
   fleet: RealFleet,
   argv: string[],
   answers: Array<[question: string, answer: string]>,
+  { live = false } = {},
 ): Promise<{ code: number | null; said: string }> {
   const { argv: whole, env, cwd } = fleet.command(...argv);
   const line = whole.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
   const child = spawn('script', ['-qec', line, '/dev/null'], {
     cwd,
-    env: { ...env, TERM: 'xterm', NODE_OPTIONS: '' },
+    env: { ...env, TERM: 'xterm', NO_COLOR: live ? '' : '1', NODE_OPTIONS: '' },
     stdio: 'pipe',
   });
   child.stdin.on('error', () => {});
