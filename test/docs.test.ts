@@ -112,9 +112,11 @@ t.test('exit statuses are those that the program has', async (t) => {
     [...page.matchAll(/^\| (\d+) \|/gm)].map(([, status]) => status),
     statuses,
   );
+  // Pages of seeded faults quote the names of tests, which speak of other programs, too.
   for (const [file, text] of pages)
-    for (const [said, status = ''] of text.matchAll(/\bexit status (\d+)/gi))
-      t.ok(statuses.includes(status), `${file}: ${said}`);
+    if (!file.startsWith('docs/seeded-'))
+      for (const [said, status = ''] of text.matchAll(/\bexit status (\d+)/gi))
+        t.ok(statuses.includes(status), `${file}: ${said}`);
 });
 
 t.test('error codes are those of the table, settings those of the schemas', async (t) => {
