@@ -12,6 +12,7 @@ root=$1 service=$2 version=$3 digest=$4
 home=$root/$service
 mkdir -p "$home/staging" "$home/manifests" "$home/sealed" "$home/stats" "$home/signatures" "$home/run" "$home/shared" "$home/releases"
 chmod 0755 "$home" "$home/releases" "$home/shared"
+cd "$home"
 work=$(mktemp -d "$home/staging/put-XXXXXXXX")
 trap "rm -rf \\"$work\\"" EXIT
 head -c "$5" >"$work/manifest"
@@ -26,14 +27,14 @@ mkdir "$work/tree"
 tar -xzf "$work/artifact" -C "$work/tree" --no-same-owner
 (cd "$work/tree" && sha256sum -c --quiet --strict "$work/sums" >&2)
 rm "$work/artifact"
-sync -f "$work"
+find "$work" -exec sync {} +
 rm -rf "$home/releases/$version"
 mv -f "$work/manifest" "$home/manifests/$version.json"
 mv -f "$work/stats" "$home/stats/$version.json"
 mv -f "$work/signature" "$home/signatures/$version.json"
 mv -f "$work/sealed" "$home/sealed/$version.json"
 mv "$work/tree" "$home/releases/$version"
-sync -f "$home"
+sync "$home/manifests" "$home/stats" "$home/signatures" "$home/sealed" "$home/releases" "$home"
 ' sh "$@"`;
 
 export function partsOf({ manifest, manifestBytes, signed }: ProgramFiles): Buffer[] {
