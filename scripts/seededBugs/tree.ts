@@ -1,6 +1,6 @@
 /** A copy of this tree to put bugs into: its own sources, and the dependencies linked, which nobody writes to. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, lstatSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, lstatSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bug } from './patches.ts';
@@ -16,6 +16,8 @@ export class Tree {
 
   static copy(): Tree {
     const directory = mkdtempSync(join(tmpdir(), 'fleet-seeded-'));
+    // Agents of booted hosts run from it, as users of their own.
+    chmodSync(directory, 0o755);
     for (const path of sources()) cpSync(join(ROOT, path), join(directory, path));
     // The packages of this tree are links out of node_modules, relative ones: those of the copy lead into the copy.
     linked(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
