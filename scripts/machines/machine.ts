@@ -14,7 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { waitUntil } from '../local/program.ts';
 import { debianBase } from './base.ts';
 import { command, PATH, tryCommand } from './commands.ts';
@@ -218,6 +218,17 @@ function pidsIn(cgroup: string): number[] {
     .filter((line) => line !== '')
     .map(Number);
   return [...own, ...foldersIn(cgroup).flatMap(pidsIn)];
+}
+
+/** Of machines whose names end like this, and everything that runs on them. */
+export function removeCgroup(ending: string): void {
+  for (const each of CGROUPS.flatMap(foldersIn).filter((path) => path.endsWith(ending))) {
+    if (!basename(each).startsWith('fleet-')) continue;
+    killAll(each);
+    // A process that was killed is gone a moment later.
+    for (let tries = 0; tries < 50 && pidsIn(each).length > 0; tries += 1) tryCommand('sleep', '0.1');
+    removeCgroups(each);
+  }
 }
 
 function removeCgroups(cgroup: string): void {

@@ -18,11 +18,14 @@ import { join } from 'node:path';
 import { FLEET, type Program, type Ran, startProgram, waitUntil } from '../local/program.ts';
 import { PATH } from './commands.ts';
 import { adminSocket, BACKEND, lookAtServers, usersSocket, writeHaproxy } from './haproxy.ts';
+import { sweepLeft } from './leftovers.ts';
 import { Machine } from './machine.ts';
 import { CONTROLLER_PORT, HUB_ADDRESS, inside, Namespaces } from './namespaces.ts';
 import { makeSegmenter } from './segmenter.ts';
 import type { Server } from './servers.ts';
 
+/** Namespaces and folders bear the number of the process that made them. */
+const PREFIX = 'fleet-real-';
 const BUNDLE = new URL('../bundle', import.meta.url).pathname;
 /** Where a controller of this checkout looks for them. */
 const PROGRAMS = new URL('../../dist/programs', import.meta.url).pathname;
@@ -50,14 +53,15 @@ export class RealFleet {
   private constructor(options: RealFleetOptions) {
     this.#options = options;
     // Short, because a socket's path is.
-    this.dir = mkdtempSync(join(tmpdir(), 'fleet-real-'));
-    this.network = new Namespaces(`fleet-real-${process.pid}`, options.hosts);
+    this.dir = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
+    this.network = new Namespaces(`${PREFIX}${process.pid}`, options.hosts);
     this.sshKey = join(this.dir, '.ssh/id_ed25519');
     this.knownHosts = join(this.dir, '.ssh/known_hosts');
   }
 
   /** With network, balancer and configuration; no host is booted and no controller runs. */
   static async create(options: RealFleetOptions): Promise<RealFleet> {
+    sweepLeft(PREFIX);
     const fleet = new RealFleet(options);
     try {
       mkdirSync(join(fleet.dir, '.ssh'), { mode: 0o700 });

@@ -1,9 +1,15 @@
 /** The machines that other tests stand on: they boot, reboot, lose their power, and are gone without a trace. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { tryCommand } from '../../scripts/machines/commands.ts';
+import { sweepLeft } from '../../scripts/machines/leftovers.ts';
 import { fleetConfig, RealFleet } from '../../scripts/machines/realFleet.ts';
 import { skipWithoutMachines } from '../fixtures/machines.ts';
+
+const MACHINES = join(import.meta.dirname, '../../scripts/machines');
 
 t.test('three hosts, a controller outside', { skip: skipWithoutMachines(), timeout: 240_000 }, async (t) => {
   const fleet = await RealFleet.create({ hosts: ['web1', 'web2', 'web3'], config: fleetConfig });
@@ -43,3 +49,26 @@ function cgroupsOf(ending: string): string[] {
     }
   });
 }
+
+t.test(
+  'what a run has left that was killed goes with the next one',
+  { skip: skipWithoutMachines() },
+  async (t) => {
+    const script = `import { fleetConfig, RealFleet } from ${JSON.stringify(join(MACHINES, 'realFleet.ts'))};
+    const fleet = await RealFleet.create({ hosts: ['web1'], config: fleetConfig });
+    await fleet.boot('web1');
+    process.kill(process.pid, 'SIGKILL');`;
+    const argv = ['--input-type=module', '--eval', script];
+    const { pid, signal, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+    t.equal(signal, 'SIGKILL', stderr);
+    const left = () => tryCommand('ip', 'netns', 'list').includes(`fleet-real-${pid}-`);
+    t.ok(left() && cgroupsOf(`-${pid}`).length > 0, 'it has left something');
+    sweepLeft('fleet-real-');
+    t.notOk(left());
+    t.same(cgroupsOf(`-${pid}`), []);
+    t.same(
+      readdirSync(tmpdir()).filter((name) => name.startsWith(`fleet-real-${pid}-`)),
+      [],
+    );
+  },
+);
