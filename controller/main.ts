@@ -2,8 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { clearWork } from '@fleet/artifact/build/build.ts';
-import { describeBuildUser, findBuildUser } from '@fleet/artifact/build/buildUser.ts';
+import { findBuildUser, roomsOf } from '@fleet/artifact/build/buildUser.ts';
+import { clearRooms, clearWork } from '@fleet/artifact/build/room.ts';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';
@@ -164,11 +164,13 @@ async function runController(file: string): Promise<void> {
     parking: parking.signal,
   };
   const dirs = { git: dir('git'), work: dir('work'), artifacts: dir('artifacts'), logs: dir('logs') };
-  const rooms = `${config.data}.builds`;
-  const buildUser = await findBuildUser(config.build_user, rooms);
-  for (const left of [dirs.work, rooms]) await clearWork(left);
-  log.info(`builds run ${describeBuildUser(buildUser)}`);
-  const deployer = new Deployer(deps, { store, config, turns, clock: realClock, signing, dirs, buildUser });
+  const rooms = roomsOf(config.data);
+  const builds = await findBuildUser(config.build_user, rooms);
+  await clearWork(dirs.work);
+  await clearRooms(builds.as, rooms);
+  log.info(`builds run ${builds.told}`);
+  const building = { store, config, turns, clock: realClock, signing, dirs, buildUser: builds.as };
+  const deployer = new Deployer(deps, building);
   const catchUp = new CatchUp(deps, deployer);
   const backups = new Backups({ store, balancers: dir('balancers'), version: packageJson.version });
   const programs = new Programs({ folder: programsFolder(config), store, signing, dirs, log });
@@ -185,7 +187,7 @@ async function runController(file: string): Promise<void> {
       trust: changes,
       enrolment,
       startedAt: new Date(),
-      builds: describeBuildUser(buildUser),
+      builds: builds.told,
       version: packageJson.version,
     },
     log,

@@ -4,6 +4,8 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { BUILD_USER, roomsOf } from '@fleet/artifact/build/buildUser.ts';
+import { BUILD_SUDOERS } from '@fleet/units/buildSudoers.ts';
 import { CONTROLLER_UNIT } from '@fleet/units/controllerUnit.ts';
 import { loadConfig } from '../config/config.ts';
 import { hasTrust } from '../trust/make.ts';
@@ -14,11 +16,19 @@ export interface Facts {
   /** That the user is in. */
   groups: string[];
   /** Undefined where there is no controller.yaml. */
-  config: { data: string; listen: string; development: boolean; sockets: string[] } | undefined;
+  config:
+    | { data: string; listen: string; development: boolean; sockets: string[]; builder?: string | undefined }
+    | undefined;
   keys: boolean;
   /** All below the data directory is the user's. */
   owned: boolean;
   backups: boolean;
+  /** That builds run as, or will. */
+  builder: boolean;
+  /** The folder of builds, as `USER:GROUP MODE`. */
+  rooms: string | undefined;
+  /** What the controller may do by sudo. */
+  rule: string | undefined;
   /** Groups of balancers' sockets that the user is not in. */
   socketGroups: string[];
   /** What `current` leads to; the release itself is whole where it is named like that. */
@@ -28,6 +38,11 @@ export interface Facts {
   unit: string | undefined;
   enabled: boolean;
   active: boolean;
+}
+
+/** Whom builds run as. */
+export function builderOf(config: Facts['config']): string {
+  return config?.builder ?? BUILD_USER;
 }
 
 /** What it printed, whatever it ended with. */
@@ -43,6 +58,7 @@ export async function gather(file: string): Promise<Facts> {
     data: loaded.data,
     listen: loaded.listen,
     development: loaded.development,
+    builder: loaded.build_user,
     sockets: Object.values(loaded.balancers).flatMap((each) =>
       each.kind === 'haproxy' && each.address.startsWith('/') ? [each.address] : [],
     ),
@@ -57,6 +73,9 @@ export async function gather(file: string): Promise<Facts> {
     owned:
       user && existsSync(data) && (await ask('find', data, '!', '-user', USER, '-print', '-quit')) === '',
     backups: existsSync(BACKUPS),
+    builder: (await ask('getent', 'passwd', builderOf(config))) !== '',
+    rooms: (await ask('stat', '-c', '%U:%G %a', roomsOf(data))) || undefined,
+    rule: await readFile(BUILD_SUDOERS, 'utf8').catch(() => undefined),
     socketGroups: await groupsOf(config?.sockets ?? [], groups),
     current: await readlink(join(PROGRAMS, 'current')).catch(() => undefined),
     releases: (await ask('ls', '-tr', PROGRAMS))

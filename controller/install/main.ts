@@ -5,7 +5,10 @@ import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { BUILD_USER } from '@fleet/artifact/build/buildUser.ts';
 import { template } from '@fleet/config/template.ts';
+import { findSudo } from '@fleet/process/sudo.ts';
+import { findSetpriv } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { personName } from '@fleet/protocol/words.ts';
 import { clientOptions } from '@fleet/trust/tls.ts';
@@ -13,7 +16,7 @@ import { CONTROLLER_UNIT } from '@fleet/units/controllerUnit.ts';
 import { listenAddress } from '../listenAddress.ts';
 import { TRUST_FILES, trustFolder } from '../trust/folder.ts';
 import { type Act, perform } from './acts.ts';
-import { type Facts, gather } from './facts.ts';
+import { builderOf, type Facts, gather } from './facts.ts';
 import { BACKUPS, COMMAND, CONFIG, DATA, PROGRAMS, USER } from './places.ts';
 import { plan, planRemoval } from './plan.ts';
 import { sourceOf } from './program.ts';
@@ -22,14 +25,15 @@ const HELP = `Usage: fleet controller install [--config FILE] [--listen ADDRESS:
        fleet controller install --uninstall [--dry-run]
 
 Puts the controller on this machine, as root: the user ${USER}, its program below ${PROGRAMS}, its data in
-${DATA}, a unit of systemd that is closed off, and, the first time, controller.yaml and the keys of a fleet.
+${DATA}, a unit of systemd that is closed off, the user ${BUILD_USER} for builds with a rule of sudo for that alone,
+and, the first time, controller.yaml and the keys of a fleet.
 It does only what is not so already: again after a new bundle was unpacked, it puts that one in place.
 
   -c, --config FILE   the controller’s configuration (default: ${CONFIG})
       --listen WHERE  in a configuration that it writes (default: 0.0.0.0:7300)
       --login NAME    the first admin, as the history calls them (default: who ran sudo)
       --dry-run       print what would be done, and do nothing
-      --uninstall     take unit and program away; configuration, keys and data stay
+      --uninstall     take unit, program, and ${BUILD_USER} with its rule away; configuration, keys and data stay
   -h, --help          this text
 
 Examples:
@@ -54,6 +58,7 @@ export async function main(argv: string[]): Promise<void> {
       next: 'take `development: true` out of it, or name another file with --config',
     });
   const acts = flags.uninstall ? planRemoval(facts) : await actsFor(facts, file, flags);
+  if (!flags.uninstall) requireSudo(facts);
   if (flags['dry-run']) return sayPlan(acts);
   await performAll(acts);
   if (flags.uninstall) return sayRemoved(facts);
@@ -71,6 +76,18 @@ function requireRights(): void {
     throw new FleetError('bad_request', 'no systemd runs here, which would look after the controller', {
       next: 'fleet controller runs it in the foreground, below whatever looks after programs here',
     });
+}
+
+/** By which builds get a user of their own. */
+function requireSudo({ config }: Facts): void {
+  if (builderOf(config) === USER || (findSudo() !== undefined && findSetpriv() !== undefined)) return;
+  throw new FleetError(
+    'bad_request',
+    'this machine has no sudo, by which builds run as a user of their own',
+    {
+      next: 'apt-get install sudo, or dnf install sudo; then the same command again',
+    },
+  );
 }
 
 type Flags = ReturnType<typeof readFlags>;
@@ -145,12 +162,15 @@ function answers(host: string, port: number, ca: string): Promise<boolean> {
 
 function sayNext(file: string, listen: string, before: Facts): void {
   say('');
-  say(
-    `Builds run as ${USER}, and can read what it can, its keys too. Build elsewhere and push what was signed there`,
-  );
-  say(
-    '(fleet keys --help, level L1b), unless every repository and all that it installs is trusted as the fleet is.',
-  );
+  const builder = builderOf(before.config);
+  if (builder === USER) {
+    say(
+      `Builds run as ${USER}, and can read what it can, its keys too. Build elsewhere and push what was signed there`,
+    );
+    say(
+      '(fleet keys --help, level L1b), unless every repository and all that it installs is trusted as the fleet is.',
+    );
+  } else say(`Builds run as ${builder}, who can read neither the controller’s keys nor its data.`);
   if (!before.keys) {
     say(
       'Take the root key offline now: fleet-root.key, beside controller.yaml. The controller cannot read it.',

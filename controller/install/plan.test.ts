@@ -1,5 +1,6 @@
 /** What is done to a controller's machine, from what is there: values alone. */
 
+import { buildSudoers } from '@fleet/units/buildSudoers.ts';
 import { CONTROLLER_UNIT, controllerUnit } from '@fleet/units/controllerUnit.ts';
 import t from 'tap';
 import type { Facts } from './facts.ts';
@@ -16,14 +17,16 @@ const wanted: Wanted = {
 const command = ['/usr/local/lib/fleet-controller/current/fleet', 'controller', '--config', CONFIG];
 const bare: Facts = {
   ...{ user: false, groups: [], config: undefined, keys: false, owned: false, backups: false },
+  ...{ builder: false, rooms: undefined, rule: undefined },
   ...{ socketGroups: [], current: undefined, releases: [], command: undefined, unit: undefined },
   ...{ enabled: false, active: false },
 };
 const installed: Facts = {
   ...{ user: true, groups: [USER], keys: true, owned: true, backups: true, socketGroups: [] },
+  ...{ builder: true, rooms: `fleet-build:${USER} 710`, rule: buildSudoers(USER, 'fleet-build') },
   config: { data: DATA, listen: '0.0.0.0:7300', development: false, sockets: [] },
   ...{ current: RELEASE, releases: [RELEASE], command: '/usr/local/lib/fleet-controller/current/fleet' },
-  unit: controllerUnit({ command, user: USER, writes: [DATA, BACKUPS] }),
+  unit: controllerUnit({ command, user: USER, writes: [DATA, BACKUPS, `${DATA}.builds`] }),
   ...{ enabled: true, active: true },
 };
 const says = (facts: Facts, more: Partial<Wanted> = {}) =>
@@ -32,6 +35,7 @@ const says = (facts: Facts, more: Partial<Wanted> = {}) =>
 t.test('from nothing, and from all of it', async (t) => {
   t.strictSame(says(bare), [
     ...['make the', `write ${CONFIG},`, `put ${RELEASE}`, 'current is', 'link /usr/local/bin/fleet'],
+    ...['make the', `make ${DATA}.builds,`, 'write /etc/sudoers.d/fleet-controller:'],
     ...[`make ${DATA},`, `make ${BACKUPS},`, 'make the', `give ${DATA}`],
     ...[
       'write /etc/systemd/system/fleet-controller.service',
@@ -54,6 +58,26 @@ t.test('what differs is put right, and the controller started anew', async (t) =
     acts.map((act) => act.says),
     [/^put/, /^current is/, 'remove 0.0.7-x, 0.0.8-x', /^restart/],
   );
+});
+
+t.test('builds have a user of their own, or the one that is configured', async (t) => {
+  const restart = `restart ${CONTROLLER_UNIT}`;
+  t.strictSame(says({ ...installed, rule: 'anything else' }), [
+    'change /etc/sudoers.d/fleet-controller:',
+    restart,
+  ]);
+  t.strictSame(says({ ...installed, rooms: `root:${USER} 710` }), [`make ${DATA}.builds,`, restart]);
+  const config = { ...installed.config!, builder: 'ci' };
+  const acts = plan({ ...installed, config }, wanted);
+  t.match(acts.map((act) => act.says)[1], /^change .*runs builds as ci, and nothing as root/);
+  t.notOk(
+    planRemoval({ ...installed, config }).some((act) => /user/.test(act.says)),
+    'ci is not fleet’s',
+  );
+  t.ok(planRemoval(installed).some((act) => act.says === 'remove the user fleet-build'));
+  const oneself = { ...bare, config: { ...config, builder: USER } };
+  t.notOk(plan(oneself, wanted).some((act) => /build|sudo/.test(act.says)));
+  t.throws(() => plan({ ...installed, config: { ...config, builder: 'root' } }, wanted), /no rule is made/);
 });
 
 t.test('a checkout stays where it is; somebody’s own fleet does, too', async (t) => {

@@ -1,8 +1,10 @@
 /** From what is there to what has to be done, in order: a pure function. What holds already is not among it. */
 import { basename, dirname, join } from 'node:path';
+import { BUILD_USER, roomsOf } from '@fleet/artifact/build/buildUser.ts';
+import { BUILD_SUDOERS, buildSudoers } from '@fleet/units/buildSudoers.ts';
 import { CONTROLLER_UNIT, controllerUnit } from '@fleet/units/controllerUnit.ts';
 import { type Act, act } from './acts.ts';
-import type { Facts } from './facts.ts';
+import { builderOf, type Facts } from './facts.ts';
 import { BACKUPS, COMMAND, DATA, PROGRAMS, UNIT_FILE, USER } from './places.ts';
 import { commandOf, type Source } from './program.ts';
 
@@ -47,7 +49,7 @@ export function plan(facts: Facts, { file, template, source, operator }: Wanted)
         template,
       ),
     );
-  acts.push(...putProgram(facts, source));
+  acts.push(...putProgram(facts, source), ...setBuildsApart(facts, data));
   for (const [there, folder] of [
     [facts.owned || facts.keys, data],
     [facts.backups, BACKUPS],
@@ -66,7 +68,7 @@ export function plan(facts: Facts, { file, template, source, operator }: Wanted)
   const unit = controllerUnit({
     command: [...commandOf(source), 'controller', '--config', file],
     user: USER,
-    writes: [...new Set([DATA, data, BACKUPS])],
+    writes: [...new Set([DATA, data, BACKUPS, ...(buildsApart(facts) ? [roomsOf(data)] : [])])],
   });
   if (facts.unit !== unit)
     acts.push(
@@ -119,6 +121,52 @@ mv -T "$3/.coming" "$2"`,
   return acts;
 }
 
+/** Not where controller.yaml says that the controller’s own user builds. */
+const buildsApart = ({ config }: Facts) => builderOf(config) !== USER;
+
+/** The user that builds run as, the folder that they work in, and the one rule of sudo by which the controller becomes that user. */
+function setBuildsApart(facts: Facts, data: string): Act[] {
+  if (!buildsApart(facts)) return [];
+  const builder = builderOf(facts.config);
+  const acts: Act[] = [];
+  if (!facts.builder)
+    acts.push(
+      act(
+        `make the user ${builder}, without a shell and a home, for builds`,
+        'useradd --system --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin -- "$1"',
+        [builder],
+      ),
+    );
+  const rooms = roomsOf(data);
+  // The controller may go through it, to start what runs there; who else is on the machine may not.
+  if (facts.rooms !== `${builder}:${USER} 710`)
+    acts.push(
+      act(
+        `make ${rooms}, for builds`,
+        'mkdir -p "$(dirname "$3")"\ninstall -d -m 0710 -o "$1" -g "$2" -- "$3"',
+        [builder, USER, rooms],
+      ),
+    );
+  const rule = buildSudoers(USER, builder);
+  if (facts.rule !== rule)
+    acts.push(
+      act(
+        `${facts.rule === undefined ? 'write' : 'change'} ${BUILD_SUDOERS}: ${USER} runs builds as ${builder}, and nothing as root`,
+        // Sudo passes over names with a dot.
+        `mkdir -p "$(dirname "$1")"
+umask 337
+rm -f "$1.new"
+cat >"$1.new"
+visudo -c -q -f "$1.new"
+mv -fT "$1.new" "$1"
+runuser -u "$2" -- sudo -n -u "$3" -- true`,
+        [BUILD_SUDOERS, USER, builder],
+        rule,
+      ),
+    );
+  return acts;
+}
+
 /**
  * By root, before the data is handed over: the root key that is made beside controller.yaml is one that the controller can never
  * read. The login goes to whoever administers it, written as that user.
@@ -161,6 +209,14 @@ export function planRemoval(facts: Facts): Act[] {
         [UNIT_FILE, CONTROLLER_UNIT],
       ),
     );
+  if (facts.rule !== undefined) acts.push(act(`remove ${BUILD_SUDOERS}`, 'rm -f "$1"', [BUILD_SUDOERS]));
+  if (facts.rooms !== undefined) {
+    const rooms = roomsOf(facts.config?.data ?? DATA);
+    acts.push(act(`remove ${rooms}`, 'rm -rf -- "$1"', [rooms]));
+  }
+  // One of another name is not fleet's to remove.
+  if (facts.builder && builderOf(facts.config) === BUILD_USER)
+    acts.push(act(`remove the user ${BUILD_USER}`, 'userdel -- "$1"', [BUILD_USER]));
   if (facts.command === join(PROGRAMS, 'current/fleet'))
     acts.push(act(`remove ${COMMAND}`, 'rm -f "$1"', [COMMAND]));
   if (facts.current !== undefined || facts.releases.length > 0)

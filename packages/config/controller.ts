@@ -172,7 +172,7 @@ export const controllerConfig = z.strictObject({
     .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/, 'a user of this machine')
     .optional()
     .describe(
-      'The user that build and test commands run as, where the controller is root; without it, fleet-build where there is one, else the controller’s own, who can read its keys',
+      'The user that build and test commands run as, where the controller is root or has a rule of sudo for it; without it, fleet-build where there is one, else the controller’s own, who can read its keys',
     ),
   programs: z
     .string()

@@ -78,8 +78,12 @@ export function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean 
   }
 }
 
-/** Whether anything of this user runs that was started at `since`, in ticks after the boot, or later. */
+/**
+ * Whether anything of this user runs that was started at `since`, in ticks after the boot, or later. Where others' processes are
+ * out of this one's sight (`ProtectProc=` of a unit), something may: yes.
+ */
 export function userRuns(uid: number, since = 0): boolean {
+  if (uid !== process.getuid?.() && statOf(1) === undefined) return true;
   return allPids().some((pid) => {
     const stat = statOf(pid);
     return stat !== undefined && stat.start >= since && !hasEnded(stat) && ownerOf(pid) === uid;

@@ -1,4 +1,7 @@
-/** The unit of the controller. It is no root and needs none: all that it opens is its data, and the network. */
+/**
+ * The unit of the controller. It is no root and needs none: all that it opens is its data, and the network. Builds run as another
+ * user by sudo, which sets how far it can be closed off: see the comments in the text.
+ */
 import { FleetError } from '@fleet/protocol/errors.ts';
 
 export interface ControllerUnit {
@@ -40,29 +43,20 @@ TimeoutStopSec=40
 UMask=0077
 LimitCORE=0
 
-# Builds run in here too, as this user: what they need beyond it goes into a drop-in.
-NoNewPrivileges=yes
-CapabilityBoundingSet=
+# Builds run in here too, as a user of their own: what they need beyond it goes into a drop-in.
+# NoNewPrivileges would end sudo, by which they become that user. So would all that implies it for a user that is not root:
+# PrivateDevices, RestrictSUIDSGID, RestrictNamespaces, RestrictAddressFamilies, RestrictRealtime, SystemCallFilter,
+# SystemCallArchitectures, LockPersonality, MemoryDenyWriteExecute, ProtectKernelTunables, ProtectKernelModules,
+# ProtectKernelLogs, ProtectClock, ProtectHostname. A build itself is started so that it can get no other rights.
+# The most that anything in here can have, root by sudo included: to become another user. Nothing in here can be more than that.
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_AUDIT_WRITE CAP_SYS_RESOURCE
+DevicePolicy=closed
 ProtectSystem=strict
 ReadWritePaths=${writes.join(' ')}
 ProtectHome=read-only
 PrivateTmp=yes
-PrivateDevices=yes
 ProtectProc=invisible
-ProtectClock=yes
-ProtectHostname=yes
 ProtectControlGroups=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target

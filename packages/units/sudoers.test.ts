@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { buildSudoers } from './buildSudoers.ts';
 import { serviceUnit, unitOf } from './serviceUnit.ts';
 import { sudoers } from './sudoers.ts';
 
@@ -26,11 +27,23 @@ t.test('the rules are exactly these', async (t) => {
   ]);
 });
 
+t.test('the rule of a controller is for its builds alone', async (t) => {
+  const text = buildSudoers('fleet-controller', 'fleet-build');
+  const rules = text.split('\n').filter((line) => line !== '' && !/^(#|Defaults)/.test(line));
+  t.strictSame(rules, ['fleet-controller ALL=(fleet-build) NOPASSWD:SETENV: ALL']);
+  for (const name of ['root', 'ALL', '#0', 'a,b', 'a\nb']) {
+    t.throws(() => buildSudoers('fleet-controller', name), name);
+    t.throws(() => buildSudoers(name, 'fleet-build'), name);
+  }
+});
+
 t.test('sudo finds them well', { skip: VISUDO === undefined && 'needs visudo' }, async (t) => {
   const file = join(t.testdir(), 'fleet');
   writeFileSync(file, sudoers(RIGHTS), { mode: 0o440 });
   const { status, stderr } = spawnSync(VISUDO!, ['-c', '-f', file], { encoding: 'utf8' });
   t.equal(status, 0, stderr);
+  writeFileSync(`${file}3`, buildSudoers('fleet-controller', 'fleet-build'), { mode: 0o440 });
+  t.equal(spawnSync(VISUDO!, ['-c', '-f', `${file}3`]).status, 0);
   writeFileSync(`${file}2`, sudoers(RIGHTS).replace('(segmenter)', '(segmenter'), { mode: 0o440 });
   t.not(spawnSync(VISUDO!, ['-c', '-f', `${file}2`]).status, 0, 'and sees what is not');
 });

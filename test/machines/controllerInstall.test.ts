@@ -11,6 +11,37 @@ t.setTimeout(240_000);
 const UNIT = 'fleet-controller';
 const PROGRAMS = '/usr/local/lib/fleet-controller';
 
+/** A build that looks for keys, leaves processes and files that are hard to remove, and writes down what it saw. */
+const LOOK = `
+umask 077
+{
+  echo "who $(id -un)"
+  cat /var/lib/fleet-controller/trust/* >stolen 2>/dev/null && echo 'trust yes' || echo 'trust no'
+  ln -s /var/lib/fleet-controller/trust keys
+  sudo -n true 2>/dev/null && echo 'sudo yes' || echo 'sudo no'
+  [ -e /proc/1 ] && echo 'processes all' || echo 'processes its own'
+} >found
+mkdir -p closed/deep && echo x >closed/deep/x && chmod -R a-w closed
+setsid sleep 4001 &
+env -i setsid sleep 4002 &
+`;
+
+/** Builds that would have the controller read its own keys for them. */
+const SWAPS = {
+  'a link in the place of the tree': 'mv ../tree ../away && ln -s /var/lib/fleet-controller/trust ../tree',
+  'a link in the tree': 'ln -s /var/lib/fleet-controller/trust more',
+};
+
+/** What the build has written down, as its package has it. */
+function foundBy(sh: (script: string) => { stdout: string }): Record<string, string> {
+  const packed = '/var/lib/fleet-controller/artifacts/my-service/*.tar.gz';
+  const lines = sh(`tar -xOf ${packed} --wildcards '*found'`).stdout.trim().split('\n');
+  const listed = sh(`tar -tvf ${packed}`).stdout;
+  const through = /keys/.test(listed) ? 'yes' : 'no';
+  const words = lines.map((line) => [line.split(' ')[0]!, line.slice(line.indexOf(' ') + 1)] as const);
+  return { ...Object.fromEntries(words), through };
+}
+
 t.test('from nothing to a controller', { skip: skipWithoutMachines(), timeout: 240_000 }, async (t) => {
   const fleet = await RealFleet.create({ hosts: ['box'], config: fleetConfig });
   t.teardown(() => fleet.remove());
@@ -51,6 +82,11 @@ t.test('from nothing to a controller', { skip: skipWithoutMachines(), timeout: 2
   t.match(asAnn('whoami').stdout, /ann/);
   t.equal(sh('stat -c %U:%a /home/ann/.config/fleet/login.json').stdout.trim(), 'ann:600');
   t.notOk(existsSync(inside('etc/fleet/.login')));
+  t.equal(sh('stat -c %U:%G:%a /etc/sudoers.d/fleet-controller').stdout.trim(), 'root:root:440');
+  const may = sh('sudo -l -U fleet-controller').stdout;
+  t.match(may, /\(fleet-build\) SETENV: NOPASSWD: ALL/);
+  t.equal(may.match(/^ +\(/gm)?.length, 1, 'and nothing as root');
+  t.match(asAnn('status').stdout, /^builds run as fleet-build, who can read neither/m);
   t.equal(
     sh('stat -c %U:%G:%a /var/lib/fleet-controller').stdout.trim(),
     'fleet-controller:fleet-controller:700',
@@ -62,7 +98,7 @@ t.test('from nothing to a controller', { skip: skipWithoutMachines(), timeout: 2
     0,
     'the root key is not its',
   );
-  t.match(sh(`systemd-analyze security --no-pager ${UNIT} | tail -1`).stdout, /OK/);
+  t.match(sh(`systemd-analyze security --no-pager ${UNIT} | tail -1`).stdout, /[0-6]\.\d MEDIUM/);
   t.comment(sh(`systemd-analyze security --no-pager ${UNIT} | tail -1`).stdout.trim());
 
   t.match(install(), { code: 0, stdout: /^nothing to do/ });
@@ -81,17 +117,54 @@ t.test('from nothing to a controller', { skip: skipWithoutMachines(), timeout: 2
     mkdirSync(inside('opt/app'));
     writeFileSync(
       inside('opt/app/fleet.yaml'),
-      'service: my-service\nbuild: { command: [sh, -c, "id -un > who; echo built > made"] }\nrun: { supervisor: process, command: [sleep, inf] }\n',
+      'service: my-service\nbuild: { command: [sh, look.sh] }\npackage: { compression: gzip, exclude: [keys], test: { command: [sh, -c, "test $(id -un) = fleet-build"] } }\nrun: { supervisor: process, command: [sleep, inf] }\n',
     );
+    writeFileSync(inside('opt/app/look.sh'), LOOK);
     const yaml = inside('etc/fleet/controller.yaml');
     writeFileSync(yaml, readFileSync(yaml, 'utf8').replace(/^ {6}git: .*$/m, '      directory: /opt/app'));
     sh(`systemctl restart ${UNIT}`);
     await waitUntil('it answers', () => asAnn('status').code === 0);
     const built = asAnn('build', 'my-service');
     t.equal(built.code, 0, built.stdout + built.stderr);
+    const found = foundBy(sh);
+    t.equal(found.who, 'fleet-build');
+    t.equal(found.trust, 'no', 'no key is in its sight');
+    t.equal(found.through, 'no', 'nor is anything of them in the package');
+    t.equal(found.sudo, 'no', 'and it gets no other rights');
+    t.equal(found.processes, 'its own', 'nor sees whoever else runs');
+    await t.test('nothing of it stays', async (t) => {
+      t.equal(
+        sh('ls -A /var/lib/fleet-controller.builds /var/lib/fleet-controller/work').stdout.match(
+          /my-service/,
+        ),
+        null,
+      );
+      t.equal(
+        sh('ps -o args= -u fleet-build').stdout,
+        '',
+        'not what left its group, nor what took its mark off',
+      );
+    });
+    for (const [way, script] of Object.entries(SWAPS)) {
+      writeFileSync(inside('opt/app/look.sh'), script);
+      const { code, stdout, stderr } = asAnn('build', 'my-service');
+      t.equal(code, 1, way);
+      t.match(stdout + stderr, /cannot be handed over|is a link to|something else in the place/, way);
+    }
     t.match(asAnn('backup', '/var/backups/fleet/first'), { code: 0 });
     t.ok(existsSync(inside('var/backups/fleet/first/fleet.sqlite')));
     t.not(asAnn('backup', '/srv/elsewhere').code, 0, 'all else is read-only to it');
+  });
+
+  await t.test('without its rule, builds run as the controller, and that is said', async (t) => {
+    sh(`rm /etc/sudoers.d/fleet-controller; systemctl restart ${UNIT}`);
+    await waitUntil('it answers', () => asAnn('status').code === 0);
+    t.match(
+      asAnn('status').stdout,
+      /^builds run as fleet-controller, .*no rule of sudo lets fleet-controller run builds as fleet-build.*its keys too/m,
+    );
+    t.match(install().stdout, /^write \/etc\/sudoers\.d\/fleet-controller/);
+    await waitUntil('it answers', () => asAnn('status').stdout.includes('builds run as fleet-build'));
   });
 
   await t.test('another bundle, and a reboot', async (t) => {
@@ -140,6 +213,9 @@ t.test('from nothing to a controller', { skip: skipWithoutMachines(), timeout: 2
       stdout: /what stays[\s\S]*rm -r \/var\/lib\/fleet-controller/,
     });
     t.equal(isActive(), 'inactive');
+    t.equal(sh('getent passwd fleet-build').stdout, '');
+    for (const path of ['/etc/sudoers.d/fleet-controller', '/var/lib/fleet-controller.builds'])
+      t.notOk(existsSync(inside(path)), path);
     for (const path of [PROGRAMS, `/etc/systemd/system/${UNIT}.service`, '/usr/local/bin/fleet'])
       t.notOk(existsSync(inside(path)), path);
     t.match(install('--uninstall').stdout, /^nothing to do/);

@@ -6,8 +6,9 @@ import { dirname, join } from 'node:path';
 import type { Source } from '@fleet/config/controller.ts';
 import type { FleetError } from '@fleet/protocol/errors.ts';
 import t, { type Test } from 'tap';
-import { build, clearWork } from './build.ts';
+import { build } from './build.ts';
 import type { BuildRequest, Built, StoredArtifact } from './request.ts';
+import { clearWork } from './room.ts';
 
 const FLEET = `service: web
 build:

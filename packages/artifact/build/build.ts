@@ -1,7 +1,7 @@
 /** Source and ref to artifact. */
 import { hash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import { loadYaml } from '@fleet/config/load.ts';
 import { findUnprivileged } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
@@ -10,9 +10,9 @@ import { type Service, service as serviceFile } from '@fleet/protocol/service.ts
 import { versionName } from '@fleet/protocol/words.ts';
 import { pack } from '../pack.ts';
 import { unpack } from '../unpack.ts';
-import { give, makeRoom, takeBack } from './buildUser.ts';
 import { buildEnvironment, runCommand } from './commands.ts';
 import type { BuildRequest, Built, Job, StoredArtifact } from './request.ts';
+import { openRoom } from './room.ts';
 import { shelve, takeDown } from './shelf.ts';
 import { type FoundSource, findSource } from './source.ts';
 import { versionOfTime } from './version.ts';
@@ -50,25 +50,18 @@ export async function build(request: BuildRequest): Promise<Built> {
   }
 }
 
-/** What a controller that was killed in the middle of builds left behind. For the start, before the first build. */
-export async function clearWork(work: string): Promise<void> {
-  const left = await readdir(work).catch(() => []);
-  await Promise.all(left.map((name) => rm(join(work, name), { recursive: true, force: true })));
-}
-
 async function openJob({ service, dirs, buildUser }: BuildRequest): Promise<Job> {
   for (const dir of Object.values(dirs)) await mkdir(dir, { recursive: true });
   const dir = await realpath(await mkdtemp(join(dirs.work, `${service}-`)));
-  const room = buildUser === undefined ? dir : await makeRoom(buildUser, service);
+  const room = await openRoom(buildUser, dir, service);
   return { dir, room, log: join(dirs.logs, `build-${basename(dir)}.log`) };
 }
 
-async function closeJob({ note, buildUser }: BuildRequest, job: Job): Promise<void> {
-  if (buildUser !== undefined) await takeBack(buildUser, job.room);
-  for (const dir of new Set([job.dir, job.room]))
-    await rm(dir, { recursive: true, force: true, maxRetries: 3 }).catch((error: Error) =>
-      note(`the work tree ${dir} could not be removed: ${error.message}`),
-    );
+async function closeJob({ note }: BuildRequest, { dir, room }: Job): Promise<void> {
+  const left = (folder: string) => (error: Error) =>
+    note(`the work tree ${folder} could not be removed: ${error.message}`);
+  await room.remove().catch(left(room.seen));
+  await rm(dir, { recursive: true, force: true, maxRetries: 3 }).catch(left(dir));
 }
 
 /** Platform and Node belong to it: what npm compiles for one does not run on another. */
@@ -127,7 +120,7 @@ async function runBuild(
   { note, signal, buildUser }: BuildRequest,
   job: Job,
   { build }: Service,
-  cwd: string,
+  folder: string,
   env: Record<string, string>,
 ): Promise<void> {
   if (build.command === undefined) return;
@@ -137,14 +130,19 @@ async function runBuild(
     what,
     argv: build.command,
     timeoutMs: build.timeout,
-    cwd,
+    cwd: join(job.room.seen, relative(job.room.own, folder)),
     env,
     user: buildUser?.user,
   };
-  const tree = join(job.room, 'tree');
-  if (buildUser !== undefined) await give(buildUser, tree);
+  await job.room.give('tree');
   await runCommand(command, job, note, signal);
-  if (buildUser !== undefined) await takeBack(buildUser, tree);
+  await job.room.takeBack('tree');
+  // A link in its place would pack what the repository does not hold.
+  if ((await realpath(folder).catch(() => undefined)) !== folder)
+    throw new FleetError(
+      'build_failed',
+      'the build command has put something else in the place of its folder',
+    );
 }
 
 async function packTree(
@@ -193,16 +191,16 @@ async function testPackage(
   env: Record<string, string>,
 ): Promise<void> {
   if (test === undefined) return;
-  const cwd = join(job.room, 'package');
-  await unpack({ artifact, manifest, into: cwd, as: await findUnprivileged() });
-  if (buildUser !== undefined) await give(buildUser, cwd);
+  const into = join(job.room.own, 'package');
+  await unpack({ artifact, manifest, into, as: await findUnprivileged() });
+  await job.room.give('package');
   const what = 'the package test';
   const command = {
     code: 'test_failed' as const,
     what,
     argv: test.command,
     timeoutMs: test.timeout,
-    cwd,
+    cwd: join(job.room.seen, 'package'),
     env,
     user: buildUser?.user,
   };

@@ -6,7 +6,7 @@ import { findSetpriv } from '@fleet/process/user.ts';
 import t, { type Test } from 'tap';
 import { unpack } from '../unpack.ts';
 import { build } from './build.ts';
-import { type BuildUser, describeBuildUser, findBuildUser } from './buildUser.ts';
+import { type BuildUser, findBuildUser } from './buildUser.ts';
 
 t.setTimeout(120_000);
 
@@ -79,7 +79,7 @@ t.test(
     const rooms = mkdtempSync(join(tmpdir(), 'fleet-rooms-'));
     t.teardown(() => rmSync(rooms, { recursive: true, force: true }));
     process.env.FLEET_TEST_SECRET = CANARY;
-    const as = await findBuildUser('nobody', rooms);
+    const { as, told } = await findBuildUser('nobody', rooms);
     const { text, found } = await made(t, as, data);
     t.notMatch(text, CANARY);
     t.match(found, {
@@ -96,18 +96,17 @@ t.test(
       beside: 'EACCES',
     });
     t.strictSame(readdirSync(rooms), [], 'nothing of it stays');
-    t.match(describeBuildUser(as), /as nobody, who can read neither/);
+    t.match(told, /as nobody, who can read neither/);
   },
 );
 
 t.test('without another user, that is said', async (t) => {
   const { found } = await made(t, undefined, controllerData(t));
   t.match(found, { uid: userInfo().uid });
-  t.match(
-    describeBuildUser(undefined),
-    /the controller’s own user: a build can read all that the controller can/,
-  );
-  t.equal(await findBuildUser(userInfo().username, '/nowhere'), undefined);
+  t.match(await findBuildUser(userInfo().username, '/nowhere'), {
+    as: undefined,
+    told: /the controller’s own user: a build can read all that the controller can/,
+  });
   await t.rejects(findBuildUser('nobody-of-this-name', '/nowhere'), {
     code: 'bad_config',
     message: /^build_user: /,

@@ -1,13 +1,11 @@
 /**
- * Whom the repository's own commands run as. They are somebody else's code: where the controller is root they run as a user who can
- * read none of its files, in folders that are theirs only while they run.
+ * Whom the repository's own commands run as. They are somebody else's code: where there is a user for them, it can read none of the
+ * controller's files. Root becomes that user; a controller that is not root does by sudo, where `fleet controller install` has made
+ * the rule for it.
  */
-import { execFile } from 'node:child_process';
-import { chmod, lchown, mkdir, mkdtemp, realpath } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { cleanEnvironment } from '@fleet/process/environment.ts';
+import { mayRunAs, needsSudo } from '@fleet/process/sudo.ts';
 import { findSetpriv, findUser, type User } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 
@@ -17,68 +15,64 @@ export interface BuildUser {
   dir: string;
 }
 
-/** Taken where there is a user of this name, and no other is configured. */
-const DEFAULT = 'fleet-build';
+export interface Builds {
+  /** Undefined where builds run as the controller's own user. */
+  as: BuildUser | undefined;
+  /** What holds, for people. */
+  told: string;
+}
 
-/** Undefined where builds run as the controller's own user. `dir` is made where it is needed. Throws `bad_config`. */
-export async function findBuildUser(
-  configured: string | undefined,
-  dir: string,
-): Promise<BuildUser | undefined> {
+/** Taken where there is a user of this name, and no other is configured. */
+export const BUILD_USER = 'fleet-build';
+
+/** Where the folders of builds lie: beside the controller's data. */
+export const roomsOf = (data: string) => `${data}.builds`;
+
+/** For root, `dir` is made where it is needed. Throws `bad_config`. */
+export async function findBuildUser(configured: string | undefined, dir: string): Promise<Builds> {
   const own = userInfo();
-  if (configured === own.username) return undefined;
   const wrong = (message: string, next: string) =>
     new FleetError('bad_config', `build_user: ${message}`, { next });
-  if (own.uid !== 0) {
-    if (configured === undefined) return undefined;
-    throw wrong(
-      `only root can build as ${configured}, and the controller runs as ${own.username}`,
-      'Start the controller as root, or take the line out of controller.yaml.',
-    );
-  }
-  const user = await findUser(configured ?? DEFAULT);
+  if (configured === own.username) return asOneself();
+  const user = await findUser(configured ?? BUILD_USER);
   if (user === undefined) {
-    if (configured === undefined) return undefined;
+    if (configured === undefined) return asOneself();
     throw wrong(`this machine has no user ${configured}`, `Make one: useradd --system ${configured}`);
+  }
+  if (needsSudo(user)) {
+    const lack = await lackOf(user, dir);
+    if (lack === undefined) return apart({ user, dir });
+    if (configured === undefined) return asOneself(lack);
+    throw wrong(lack, 'sudo fleet controller install, or take the line out of controller.yaml.');
   }
   if (findSetpriv() === undefined) throw wrong('this machine has no setpriv', 'Install util-linux.');
   await mkdir(dir, { recursive: true });
   await chmod(dir, 0o711);
-  return { user, dir };
+  return apart({ user, dir });
 }
 
-/** What holds, for people. */
-export function describeBuildUser(as: BuildUser | undefined): string {
-  return as === undefined
-    ? `as ${userInfo().username}, the controller’s own user: a build can read all that the controller can, its keys too`
-    : `as ${as.user.name}, who can read neither the controller’s keys nor its data`;
+/** What keeps this process from building as the user, without being root. */
+async function lackOf(user: User, dir: string): Promise<string | undefined> {
+  const own = userInfo().username;
+  if (findSetpriv() === undefined) return 'this machine has no setpriv';
+  if (!(await mayRunAs(user.name))) return `no rule of sudo lets ${own} run builds as ${user.name}`;
+  const found = await stat(dir).catch(() => undefined);
+  if (found?.uid !== user.uid) return `there is no folder ${dir} that is ${user.name}’s`;
+  const open = await access(dir, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  return open ? undefined : `${own} may not go through ${dir}`;
 }
 
-/** A new folder that the user can go through, and only root can change. */
-export async function makeRoom({ dir }: BuildUser, service: string): Promise<string> {
-  const room = await realpath(await mkdtemp(join(dir, `${service}-`)));
-  await chmod(room, 0o711);
-  return room;
+function apart(as: BuildUser): Builds {
+  return { as, told: `as ${as.user.name}, who can read neither the controller’s keys nor its data` };
 }
 
-/** To be called while only root can change what is in it. Links themselves change hands, not what they lead to. */
-export async function give({ user }: BuildUser, tree: string): Promise<void> {
-  await changeOwner([`${user.uid}:${user.gid}`], tree);
-}
-
-/** What the user's commands have made is the controller's own again, before anything in it is read. Only what is the user's changes hands. */
-export async function takeBack({ user }: BuildUser, tree: string): Promise<void> {
-  const { uid, gid } = userInfo();
-  await lchown(tree, uid, gid);
-  await chmod(tree, 0o700);
-  await changeOwner([`--from=${user.uid}`, `${uid}:${gid}`], tree);
-  await run('chmod', ['-R', 'go-w', '--', tree]);
-}
-
-async function changeOwner(how: string[], tree: string): Promise<void> {
-  await run('chown', ['-R', '-P', '-h', ...how.slice(0, -1), '--', how.at(-1)!, tree]);
-}
-
-async function run(program: string, argv: string[]): Promise<void> {
-  await promisify(execFile)(program, argv, { env: cleanEnvironment() });
+function asOneself(lack?: string): Builds {
+  const why = lack === undefined ? '' : ` (${lack})`;
+  return {
+    as: undefined,
+    told: `as ${userInfo().username}, the controller’s own user${why}: a build can read all that the controller can, its keys too`,
+  };
 }

@@ -5,7 +5,7 @@ import { cleanEnvironment } from '@fleet/process/environment.ts';
 import { describe, ok, run } from '@fleet/process/run.ts';
 import { type User, userEnvironment } from '@fleet/process/user.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
-import { type BuildUser, give } from './buildUser.ts';
+import type { BuildUser } from './buildUser.ts';
 import type { Job } from './request.ts';
 
 export interface Command {
@@ -30,9 +30,9 @@ export async function buildEnvironment(
   own: Readonly<Record<string, string>>,
   buildUser?: BuildUser,
 ): Promise<Record<string, string>> {
-  const TMPDIR = join(job.room, 'tmp');
-  await mkdir(TMPDIR);
-  if (buildUser !== undefined) await give(buildUser, TMPDIR);
+  await mkdir(join(job.room.own, 'tmp'));
+  await job.room.give('tmp');
+  const TMPDIR = join(job.room.seen, 'tmp');
   const SOURCE_DATE_EPOCH = String(Math.floor(at.getTime() / 1000));
   return cleanEnvironment({
     ...wayToNetwork(process.env),

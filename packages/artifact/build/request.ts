@@ -3,6 +3,7 @@
 import type { Source } from '@fleet/config/controller.ts';
 import type { Manifest } from '@fleet/protocol/manifest.ts';
 import type { BuildUser } from './buildUser.ts';
+import type { Room } from './room.ts';
 
 /** What the store knows of an artifact, as far as a build needs it. */
 export interface StoredArtifact {
@@ -53,7 +54,7 @@ export interface Built {
 /** The folder in which one build happens. It is gone afterwards. */
 export interface Job {
   dir: string;
-  /** Where the tree and what is made of it lie: `dir`, or a folder that the build user can reach. */
-  room: string;
+  /** Where the tree and what is made of it lie. */
+  room: Room;
   log: string;
 }

@@ -57,7 +57,7 @@ async function findCommit(request: BuildRequest, source: GitSource, job: Job): P
     fileName: `${service}@${commit.slice(0, 7)}:${join(folder, 'fleet.yaml')}`,
     notes: await subjectsSince(mirror, request.since, commit),
     async tree() {
-      const checkout = join(job.room, 'tree');
+      const checkout = join(job.room.own, 'tree');
       for (const lack of await checkOut(mirror, commit, checkout, join(job.dir, 'index'))) note(lack);
       return folderIn(checkout, folder, `commit ${commit.slice(0, 12)}`);
     },
@@ -74,7 +74,7 @@ async function findFolder(request: BuildRequest, directory: string, job: Job): P
         next: 'Leave the ref out, or give the service a git repository in controller.yaml.',
       },
     );
-  const tree = join(job.room, 'tree');
+  const tree = join(job.room.own, 'tree');
   const { digest, changedAt, notes } = await copyFolder(directory, tree, Object.values(dirs), signal);
   for (const text of notes) note(text);
   return {
