@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findBuildUser, roomsOf } from '@fleet/artifact/build/buildUser.ts';
-import { clearRooms, clearWork } from '@fleet/artifact/build/room.ts';
+import { clearRooms, clearWork } from '@fleet/artifact/build/rooms.ts';
 import { AGENT_PATH } from '@fleet/protocol/api/routes.ts';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import { KnownSecrets } from '@fleet/trust/knownSecrets.ts';

@@ -8,7 +8,7 @@ import type { FleetError } from '@fleet/protocol/errors.ts';
 import t, { type Test } from 'tap';
 import { build } from './build.ts';
 import type { BuildRequest, Built, StoredArtifact } from './request.ts';
-import { clearWork } from './room.ts';
+import { clearWork } from './rooms.ts';
 
 const FLEET = `service: web
 build:

@@ -12,7 +12,7 @@ import { pack } from '../pack.ts';
 import { unpack } from '../unpack.ts';
 import { buildEnvironment, runCommand } from './commands.ts';
 import type { BuildRequest, Built, Job, StoredArtifact } from './request.ts';
-import { openRoom } from './room.ts';
+import { openRoom } from './rooms.ts';
 import { shelve, takeDown } from './shelf.ts';
 import { type FoundSource, findSource } from './source.ts';
 import { versionOfTime } from './version.ts';
