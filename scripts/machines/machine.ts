@@ -14,6 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { waitUntil } from '../local/program.ts';
 import { debianBase } from './base.ts';
@@ -24,6 +25,12 @@ const HIERARCHIES = ['/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified'].filter(
 const CGROUPS = HIERARCHIES.length > 0 ? HIERARCHIES : ['/sys/fs/cgroup'];
 /** What nspawn ends with when the machine wants to boot again. */
 const REBOOT = 133;
+
+/**
+ * Nspawn lives in mounts of its own, copies of what was there when it began: a disk of another run would stay in use, and come back
+ * as it was left, for as long as this machine is on.
+ */
+const FORGET_OTHERS = `for at in $(cut -d ' ' -f 5 /proc/self/mountinfo); do case $at in "$0"/*) ;; ${tmpdir()}/*) umount -l "$at" ;; esac; done`;
 
 export interface MachineOptions {
   /** Its host name, and its container's; unique on this machine. */
@@ -114,7 +121,8 @@ export class Machine {
       '--console=pipe',
     ];
     const log = openSync(this.console, 'a');
-    const nspawn = spawn('sh', ['-c', `${join} && exec "$@"`, 'sh', ...argv], {
+    const begin = `${join} && ${FORGET_OTHERS} && exec "$@"`;
+    const nspawn = spawn('unshare', ['--mount', 'sh', '-c', begin, this.#folder, ...argv], {
       stdio: ['ignore', log, log],
       env: { PATH },
       detached: true,

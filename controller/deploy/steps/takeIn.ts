@@ -2,6 +2,7 @@
 import { serverLine } from '@fleet/balancers/haproxy.ts';
 import { asFleetError } from '@fleet/protocol/errors.ts';
 import { z } from 'zod';
+import { fillTemplate, hostsOf, placementOf } from '../../config/config.ts';
 import type { StepContext } from '../context.ts';
 import { driverOf, hiddenByFleet, unknownServer } from './balancer.ts';
 
@@ -17,8 +18,8 @@ export interface TakenIn {
 export const toldMemo = z.object({ told: z.string() });
 
 /**
- * Throws `balancer_unknown` where the balancer cannot take it in and the host is no new one: users may reach what runs there by
- * another name.
+ * Throws `balancer_unknown` where the balancer cannot take it in, and either the host is no new one, so that users may reach what runs
+ * there by another name, or it has no host of the environment at all, and so it is asked for the wrong ones.
  */
 export async function takeIn(
   context: Pick<StepContext, 'balancer' | 'deployment' | 'deps' | 'facts' | 'signal'>,
@@ -32,7 +33,9 @@ export async function takeIn(
     deps.store.hidden.open({ service, environment, host: facts.host, deployment: id, reason });
   const refused = (why: string): Promise<TakenIn> => refuse(why, `${name} has no server ${server}: ${why}`);
   async function refuse(line: string, told: string): Promise<TakenIn> {
-    if (facts.prior !== null && !wasOurs) throw unknownServer(context, server, await names(), line);
+    const known = await names();
+    const isNew = facts.prior === null || wasOurs;
+    if (!isNew || !(await hasAnother(context, known))) throw unknownServer(context, server, known, line);
     await stays(told);
     return { added: false, message: `not in the balancer, and stays out: ${line}`, told };
   }
@@ -59,4 +62,22 @@ export async function takeIn(
     message: `added to ${backend} while it runs, hidden`,
     told: `was added to the balancer while it runs, which a reload forgets: write \`${line}\` below \`backend ${backend}\` in its configuration`,
   };
+}
+
+/** Whether it has any other host of the environment. */
+async function hasAnother(
+  { deployment, deps, facts }: Pick<StepContext, 'deployment' | 'deps' | 'facts'>,
+  known: readonly string[],
+): Promise<boolean> {
+  const placed = placementOf(deps.config, deployment.service, deployment.environment);
+  const server = placed.balancer?.server;
+  if (server === undefined) return false;
+  return hostsOf(placed, await deps.store.hosts.list()).some((host) => {
+    try {
+      return host.host !== facts.host && known.includes(fillTemplate(server, host));
+    } catch {
+      // One without the label that its name is made of.
+      return false;
+    }
+  });
 }
