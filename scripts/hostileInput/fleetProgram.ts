@@ -14,8 +14,8 @@ export const VERSION = '1.0.0';
 const FLEET_YAML = `service: ${SERVICE}
 run: { supervisor: process, command: [sleep, "100000"] }
 `;
-/** What hosts say of themselves, and the record of what was refused. */
-const RESTLESS = new Set(['hosts', 'audit']);
+/** What hosts say of themselves, the record of what was refused, and what anybody may begin who is asked for nothing but a name. */
+const RESTLESS = new Set(['hosts', 'audit', 'rehearsals']);
 
 export interface State {
   tables: Map<string, string>;

@@ -43,6 +43,8 @@ export interface MachineOptions {
   authorized?: string;
 }
 
+const MACHINE_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 export interface Ran {
   code: number | null;
   stdout: string;
@@ -141,11 +143,13 @@ export class Machine {
   run(argv: readonly string[], input = ''): Ran {
     const leader = this.#leader();
     if (leader === undefined) return { code: null, stdout: '', stderr: `${this.name} is off` };
-    const enter = ['--target', String(leader), '--all', '--wdns=/', '--', ...argv];
+    // A clean environment is made on the machine: a test runner gives its own to every child, past what is asked for.
+    const clean = ['env', '-i', `PATH=${MACHINE_PATH}`, 'LANG=C.UTF-8', ...argv];
+    const enter = ['--target', String(leader), '--all', '--wdns=/', '--', ...clean];
     const { status, stdout, stderr } = spawnSync('nsenter', enter, {
       encoding: 'utf8',
       input,
-      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' },
+      env: { PATH: MACHINE_PATH },
     });
     return { code: status, stdout, stderr };
   }
