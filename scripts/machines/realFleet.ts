@@ -116,10 +116,8 @@ export class RealFleet {
   /** With keys of its own the first time. Resolves when it answers. */
   async startController(): Promise<void> {
     if (this.controller === undefined) await this.well('init', 'controller');
-    this.controller = startProgram(
-      inside(this.network.hub, [process.execPath, FLEET, 'controller', '--config', 'controller.yaml']),
-      { cwd: this.dir, log: join(this.dir, 'controller.log'), env: this.#env },
-    );
+    const { argv, cwd, env } = this.command('controller', '--config', 'controller.yaml');
+    this.controller = startProgram(argv, { cwd, log: join(this.dir, 'controller.log'), env });
     await waitUntil(
       'the controller answers',
       async () => (await this.run('hosts', '--json')).code === 0,
@@ -127,20 +125,23 @@ export class RealFleet {
     );
   }
 
-  get #env(): NodeJS.ProcessEnv {
+  /** All of it, so that nobody's real login and SSH agent are touched. */
+  get #env(): Record<string, string> {
     return {
       PATH,
       HOME: this.dir,
       FLEET_LOGIN: join(this.dir, 'login.json'),
       FLEET_CONTROLLER: this.url,
-      SSH_AUTH_SOCK: undefined,
     };
   }
 
   /** What a command needs to be run in the network of controller and operator; for terminals and odd cases. */
   command(...argv: string[]): { argv: string[]; env: NodeJS.ProcessEnv; cwd: string } {
-    const env = { ...process.env, ...this.#env };
-    return { argv: inside(this.network.hub, [process.execPath, FLEET, ...argv]), env, cwd: this.dir };
+    const env = { TERM: process.env.TERM ?? 'dumb', ...this.#env };
+    // Clean from here on: a test runner gives every child what it needs itself, past what is asked for.
+    const clean = ['env', '-i', ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
+    const whole = inside(this.network.hub, [...clean, process.execPath, FLEET, ...argv]);
+    return { argv: whole, env: { PATH, ...env }, cwd: this.dir };
   }
 
   /** `fleet` as the operator runs it, to its end. */
