@@ -77,6 +77,7 @@ t.test('builds have a user of their own, or the one that is configured', async (
   t.ok(planRemoval(installed).some((act) => act.says === 'remove the user fleet-build'));
   const oneself = { ...bare, config: { ...config, builder: USER } };
   t.notOk(plan(oneself, wanted).some((act) => /build|sudo/.test(act.says)));
+  t.ok(says({ ...installed, config: oneself.config }).includes('remove /etc/sudoers.d/fleet-controller'));
   t.throws(() => plan({ ...installed, config: { ...config, builder: 'root' } }, wanted), /no rule is made/);
 });
 

@@ -126,7 +126,7 @@ const buildsApart = ({ config }: Facts) => builderOf(config) !== USER;
 
 /** The user that builds run as, the folder that they work in, and the one rule of sudo by which the controller becomes that user. */
 function setBuildsApart(facts: Facts, data: string): Act[] {
-  if (!buildsApart(facts)) return [];
+  if (!buildsApart(facts)) return removeRule(facts);
   const builder = builderOf(facts.config);
   const acts: Act[] = [];
   if (!facts.builder)
@@ -196,6 +196,10 @@ function systemctl(verb: 'enable' | 'start' | 'restart', why: string): Act {
   return act(`${verb} ${CONTROLLER_UNIT} ${why}`, 'systemctl "$1" -- "$2"', [verb, CONTROLLER_UNIT]);
 }
 
+function removeRule({ rule }: Facts): Act[] {
+  return rule === undefined ? [] : [act(`remove ${BUILD_SUDOERS}`, 'rm -f "$1"', [BUILD_SUDOERS])];
+}
+
 /** What was put there goes; configuration, keys and data stay. */
 export function planRemoval(facts: Facts): Act[] {
   const acts: Act[] = [];
@@ -209,7 +213,7 @@ export function planRemoval(facts: Facts): Act[] {
         [UNIT_FILE, CONTROLLER_UNIT],
       ),
     );
-  if (facts.rule !== undefined) acts.push(act(`remove ${BUILD_SUDOERS}`, 'rm -f "$1"', [BUILD_SUDOERS]));
+  acts.push(...removeRule(facts));
   if (facts.rooms !== undefined) {
     const rooms = roomsOf(facts.config?.data ?? DATA);
     acts.push(act(`remove ${rooms}`, 'rm -rf -- "$1"', [rooms]));

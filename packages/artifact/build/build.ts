@@ -1,6 +1,6 @@
 /** Source and ref to artifact. */
 import { hash } from 'node:crypto';
-import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { loadYaml } from '@fleet/config/load.ts';
 import { findUnprivileged } from '@fleet/process/user.ts';
@@ -12,7 +12,7 @@ import { pack } from '../pack.ts';
 import { unpack } from '../unpack.ts';
 import { buildEnvironment, runCommand } from './commands.ts';
 import type { BuildRequest, Built, Job, StoredArtifact } from './request.ts';
-import { openRoom } from './rooms.ts';
+import { openRoom, removeTree } from './rooms.ts';
 import { shelve, takeDown } from './shelf.ts';
 import { type FoundSource, findSource } from './source.ts';
 import { versionOfTime } from './version.ts';
@@ -61,7 +61,7 @@ async function closeJob({ note }: BuildRequest, { dir, room }: Job): Promise<voi
   const left = (folder: string) => (error: Error) =>
     note(`the work tree ${folder} could not be removed: ${error.message}`);
   await room.remove().catch(left(room.seen));
-  await rm(dir, { recursive: true, force: true, maxRetries: 3 }).catch(left(dir));
+  await removeTree(dir).catch(left(dir));
 }
 
 /** Platform and Node belong to it: what npm compiles for one does not run on another. */

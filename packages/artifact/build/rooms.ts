@@ -25,7 +25,17 @@ export async function clearRooms(as: BuildUser | undefined, dir: string): Promis
 /** The same of a folder that is the controller's own. */
 export async function clearWork(work: string): Promise<void> {
   const left = await readdir(work).catch(() => []);
-  await Promise.all(left.map((name) => rm(join(work, name), { recursive: true, force: true })));
+  // What cannot be removed takes room, and keeps nobody from building.
+  await Promise.all(left.map((name) => removeTree(join(work, name)).catch(() => {})));
+}
+
+/** Also where a build has left folders that nobody may write, as some keep what they have fetched. */
+export async function removeTree(tree: string): Promise<void> {
+  const remove = () => rm(tree, { recursive: true, force: true, maxRetries: 3 });
+  await remove().catch(async () => {
+    await run('chmod', ['-R', 'u+rwX', '--', tree]);
+    await remove();
+  });
 }
 
 /** A new folder that the user can go through, and only root can change: what is in it changes hands. */
@@ -47,7 +57,7 @@ async function roomByRoot({ user, dir }: BuildUser, service: string): Promise<Ro
     takeBack: (name) => takeBack(join(room, name)),
     async remove() {
       await takeBack(room);
-      await rm(room, { recursive: true, force: true, maxRetries: 3 });
+      await removeTree(room);
     },
   };
 }
