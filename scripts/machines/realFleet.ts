@@ -39,6 +39,12 @@ export interface RealFleetOptions {
   config(fleet: RealFleet): string;
 }
 
+export interface Command {
+  argv: string[];
+  env: NodeJS.ProcessEnv;
+  cwd: string;
+}
+
 export class RealFleet {
   readonly dir: string;
   readonly network: Namespaces;
@@ -136,8 +142,12 @@ export class RealFleet {
   }
 
   /** What a command needs to be run in the network of controller and operator; for terminals and odd cases. */
-  command(...argv: string[]): { argv: string[]; env: NodeJS.ProcessEnv; cwd: string } {
-    const env = { TERM: process.env.TERM ?? 'dumb', ...this.#env };
+  command(...argv: string[]): Command {
+    return this.commandWith({}, ...argv);
+  }
+  /** With variables of the operator's own. */
+  commandWith(more: Record<string, string>, ...argv: string[]): Command {
+    const env = { TERM: process.env.TERM ?? 'dumb', ...this.#env, ...more };
     // Clean from here on: a test runner gives every child what it needs itself, past what is asked for.
     const clean = ['env', '-i', ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
     const whole = inside(this.network.hub, [...clean, process.execPath, FLEET, ...argv]);

@@ -394,13 +394,10 @@ function atTerminal(
   answers: Array<[question: string, answer: string]>,
   { live = false } = {},
 ): Promise<{ code: number | null; said: string }> {
-  const { argv: whole, env, cwd } = fleet.command(...argv);
+  const terminal = { TERM: 'xterm', NO_COLOR: live ? '' : '1' };
+  const { argv: whole, env, cwd } = fleet.commandWith(terminal, ...argv);
   const line = whole.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
-  const child = spawn('script', ['-qec', line, '/dev/null'], {
-    cwd,
-    env: { ...env, TERM: 'xterm', NO_COLOR: live ? '' : '1', NODE_OPTIONS: '' },
-    stdio: 'pipe',
-  });
+  const child = spawn('script', ['-qec', line, '/dev/null'], { cwd, env, stdio: 'pipe' });
   child.stdin.on('error', () => {});
   let said = '';
   return new Promise((resolve, reject) => {
