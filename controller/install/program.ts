@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { FleetError } from '@fleet/protocol/errors.ts';
 import self from '../package.json' with { type: 'json' };
 import { PROGRAMS } from './places.ts';
@@ -37,7 +36,8 @@ async function releaseOf(folder: string): Promise<string> {
     const found = await lstat(join(folder, path));
     hash.update(`${path}\0${found.mode & 0o111}\0`);
     if (found.isSymbolicLink()) hash.update(await readlink(join(folder, path)));
-    else if (found.isFile()) await pipeline(createReadStream(join(folder, path)), hash, { end: false });
+    else if (found.isFile())
+      for await (const part of createReadStream(join(folder, path))) hash.update(part as Buffer);
   }
   return `${self.version}-${hash.digest('hex').slice(0, 12)}`;
 }
