@@ -76,8 +76,11 @@ export async function gatherFacts(
   );
 }
 
-/** Null where there is no balancer, or it does not answer. */
-async function serversOf({ balancer }: Deps, placed: Placed): Promise<string[] | null> {
+/** What the balancer has, by name; null where there is none, or it does not answer. */
+export async function serversOf(
+  { balancer }: Pick<Deps, 'balancer'>,
+  placed: Placed,
+): Promise<string[] | null> {
   if (placed.balancer === undefined) return null;
   const servers = await balancer(placed.balancer.name)
     .servers(placed.balancer.backend)

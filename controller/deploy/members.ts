@@ -5,6 +5,7 @@ import type { HostRecord } from '../store/hosts.ts';
 import type { Last, Member } from './behind.ts';
 import type { Deps } from './context.ts';
 import { finalReport } from './facts.ts';
+import { serversOf } from './gather.ts';
 import { settings as settingsForm } from './settings.ts';
 
 type Parts = Pick<Deps, 'agents' | 'balancer' | 'clock' | 'parking' | 'store'>;
@@ -116,12 +117,4 @@ async function currentOf(
     ({ current }) => current,
     () => said,
   );
-}
-
-async function serversOf({ balancer }: Parts, placed: Placed): Promise<string[] | null> {
-  if (placed.balancer === undefined) return null;
-  const servers = await balancer(placed.balancer.name)
-    .servers(placed.balancer.backend)
-    .catch(() => null);
-  return servers?.map(({ name }) => name) ?? null;
 }
