@@ -11,7 +11,7 @@ const PAGE = join(import.meta.dirname, '../../docs/real-hosts.md');
 const [BEGIN, END] = ['<!-- written by scripts/real-hosts --write: begin -->', '<!-- end -->'];
 
 const { values: flags } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } },
+  options: { rounds: { type: 'string', default: '5' }, write: { type: 'boolean', default: false } },
 });
 const why = whyNotHere();
 if (why !== undefined) {
@@ -21,7 +21,7 @@ if (why !== undefined) {
 const seen = machine();
 say(seen.join('\n'));
 const rounds: Round[] = [];
-const wanted = flags.quick ? 1 : 5;
+const wanted = Math.max(1, Number(flags.rounds) || 1);
 while (rounds.length < wanted) {
   say(`round ${rounds.length + 1} of ${wanted}`);
   rounds.push(await playRound());
